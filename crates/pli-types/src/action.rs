@@ -1,0 +1,97 @@
+//! What a protocol command can do. The gate's policy table has one row for each.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident => $text:literal,)*) => {
+        /// One variant for each thing that a command of any protocol can do.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        #[non_exhaustive]
+        pub enum Action { $($(#[$doc])* $name,)* }
+
+        impl Action {
+            /// Every action, in table order.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The name in the audit log and the docs.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+actions! {
+    /// Authenticate on any protocol.
+    Login => "login",
+    /// End of an authenticated session (its record carries the session's counts).
+    Logout => "logout",
+    /// List mailboxes and their state (LIST, LSUB, STATUS, NAMESPACE).
+    List => "list",
+    /// Open a mailbox.
+    Select => "select",
+    /// Read envelopes, structures, flags, sizes.
+    FetchMetadata => "fetch-metadata",
+    /// Read message content.
+    FetchContent => "fetch-content",
+    /// Search a mailbox.
+    Search => "search",
+    /// Change flags.
+    Store => "store",
+    /// Add a message by IMAP.
+    Append => "append",
+    /// Copy messages to a mailbox.
+    Copy => "copy",
+    /// Move messages to a mailbox.
+    Move => "move",
+    /// Remove messages marked deleted.
+    Expunge => "expunge",
+    /// Create a mailbox.
+    Create => "create",
+    /// Delete a mailbox.
+    Delete => "delete",
+    /// Rename a mailbox.
+    Rename => "rename",
+    /// Subscribe to or unsubscribe from a mailbox.
+    Subscribe => "subscribe",
+    /// Read quota.
+    GetQuota => "get-quota",
+    /// Receive a message for a local account.
+    Deliver => "deliver",
+    /// Send a message as an authenticated account.
+    Submit => "submit",
+    /// Put a recipient of another domain into the queue.
+    Relay => "relay",
+    /// Record the outcome of a delivery attempt.
+    QueueAttempt => "queue-attempt",
+    /// List or show queue rows.
+    QueueRead => "queue-read",
+    /// Hold, release, retry or drop a queue row.
+    QueueChange => "queue-change",
+    /// Add an account.
+    AccountCreate => "account-create",
+    /// Read accounts.
+    AccountRead => "account-read",
+    /// Change an account (profile, quota, suspension).
+    AccountChange => "account-change",
+    /// Set an account's password.
+    PasswordChange => "password-change",
+    /// Remove an account.
+    AccountRemove => "account-remove",
+    /// Add, change or remove an alias.
+    AliasChange => "alias-change",
+    /// Add or remove a domain.
+    DomainChange => "domain-change",
+    /// Set a quota.
+    SetQuota => "set-quota",
+    /// Read the audit log.
+    AuditRead => "audit-read",
+    /// Verify the store or the audit log.
+    Verify => "verify",
+    /// Make or rotate keys.
+    KeyRotate => "key-rotate",
+    /// Start and stop of the server, reload of its configuration.
+    Operate => "operate",
+}

@@ -1,0 +1,2 @@
+//! The `pli` binary.
+fn main() {}
