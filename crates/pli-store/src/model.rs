@@ -1,0 +1,372 @@
+//! What the store holds, as its callers see it. The forms on disk are apart, in `rows`.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use pli_types::{
+    AccountId, Address, BodyId, ByteCount, EmailId, FlagSet, Keyword, MailboxId, MailboxName, ModSeq, QueueId,
+    SpecialUse, Uid, UidValidity, UnixMillis,
+};
+use serde::{Deserialize, Serialize};
+
+/// A person's or a shared mail store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Never reused.
+    pub id: AccountId,
+    /// The primary address; also the login name.
+    pub address: Address,
+    /// Shown name.
+    pub display_name: Option<String>,
+    /// Name of the profile that gives rights, quota and policies.
+    pub profile: String,
+    /// Password hash as a PHC string; none: no password login.
+    pub password: Option<String>,
+    /// No login, no submission; mail is still received.
+    pub suspended: bool,
+    /// Overrides the profile's quota.
+    pub quota: Option<QuotaLimit>,
+    /// `fr` or `en`.
+    pub language: String,
+    /// When it was made.
+    pub created: UnixMillis,
+}
+
+/// Limits of a quota root; `None` is without limit. RFC 9208 §5: STORAGE and MESSAGE.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaLimit {
+    /// Original bytes of all messages.
+    pub bytes: Option<ByteCount>,
+    /// Number of messages.
+    pub messages: Option<u64>,
+}
+
+/// A quota root with its use. A message that stands in several mailboxes of an account counts once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quota {
+    /// Bytes in use.
+    pub bytes_used: ByteCount,
+    /// Messages in use.
+    pub messages_used: u64,
+    /// The limits in force.
+    pub limit: QuotaLimit,
+}
+
+/// What a new account starts with.
+#[derive(Clone, Debug)]
+pub struct NewAccount {
+    /// Primary address.
+    pub address: Address,
+    /// Shown name.
+    pub display_name: Option<String>,
+    /// Profile.
+    pub profile: String,
+    /// PHC string.
+    pub password: Option<String>,
+    /// Override.
+    pub quota: Option<QuotaLimit>,
+    /// The limit in force (override or profile's).
+    pub quota_in_force: QuotaLimit,
+    /// `fr` or `en`.
+    pub language: String,
+    /// Mailboxes to make besides INBOX; all subscribed.
+    pub mailboxes: Vec<(MailboxName, Option<SpecialUse>)>,
+}
+
+/// A change of an account; `None` leaves a field as it is.
+#[derive(Clone, Debug, Default)]
+pub struct AccountChange {
+    /// New profile.
+    pub profile: Option<String>,
+    /// New shown name.
+    pub display_name: Option<Option<String>>,
+    /// New PHC string.
+    pub password: Option<Option<String>>,
+    /// Suspend or take up again.
+    pub suspended: Option<bool>,
+    /// New override.
+    pub quota: Option<Option<QuotaLimit>>,
+    /// New limit in force.
+    pub quota_in_force: Option<QuotaLimit>,
+    /// New language.
+    pub language: Option<String>,
+}
+
+/// An address that stands for others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alias {
+    /// The alias; local part `*` is the domain's catch-all.
+    pub address: Address,
+    /// Where mail for it goes (local or remote addresses).
+    pub targets: Vec<Address>,
+}
+
+/// A domain that this server takes mail for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Domain {
+    /// In lower case.
+    pub name: String,
+    /// When it was added.
+    pub created: UnixMillis,
+}
+
+/// A mailbox and its state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mailbox {
+    /// Never reused.
+    pub id: MailboxId,
+    /// Whose.
+    pub account: AccountId,
+    /// Full name.
+    pub name: MailboxName,
+    /// RFC 6154.
+    pub special_use: Option<SpecialUse>,
+    /// RFC 9051 §2.3.1.1.
+    pub uid_validity: UidValidity,
+    /// The next UID to be given out.
+    pub uid_next: Uid,
+    /// RFC 7162 §3.1.2.
+    pub highest_modseq: ModSeq,
+    /// Messages in it.
+    pub messages: u32,
+    /// Without \Seen.
+    pub unseen: u32,
+    /// With \Deleted.
+    pub deleted: u32,
+    /// Sum of sizes (RFC 8438).
+    pub bytes: ByteCount,
+    /// Keyword table: the keyword at position n is bit 5 + n of a flag word.
+    pub keywords: Arc<[Keyword]>,
+}
+
+/// One message for APPEND.
+pub struct AppendMessage {
+    /// The bytes, sealed and summarised by [`crate::Store::prepare`].
+    pub prepared: crate::Prepared,
+    /// Flags to set.
+    pub flags: FlagSet,
+    /// RFC 9051 §2.3.3; now if `None`.
+    pub internal_date: Option<UnixMillis>,
+}
+
+/// What APPEND answers with (RFC 4315 APPENDUID).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Of the mailbox.
+    pub uid_validity: UidValidity,
+    /// In the order of the messages given.
+    pub uids: Vec<Uid>,
+}
+
+/// A local recipient of a delivery.
+pub struct LocalRecipient {
+    /// Leave to deliver into this account.
+    pub permit: crate::Permit,
+    /// Whose.
+    pub account: AccountId,
+    /// Into which mailbox; INBOX if `None` or if it is gone.
+    pub mailbox: Option<MailboxId>,
+    /// Flags to set.
+    pub flags: FlagSet,
+}
+
+/// A remote recipient of a submission (or of a forward or bounce).
+pub struct RemoteRecipient {
+    /// Leave to relay.
+    pub permit: crate::Permit,
+    /// RFC 5321 forward-path.
+    pub forward_path: Address,
+    /// RFC 3461 parameters and the like, opaque to the store.
+    pub parameters: Vec<u8>,
+}
+
+/// One accepted message with all its recipients: one body, one commit, all or nothing.
+pub struct Delivery {
+    /// The bytes, sealed and summarised.
+    pub prepared: crate::Prepared,
+    /// RFC 5321 reverse-path; `None` is `<>`.
+    pub reverse_path: Option<Address>,
+    /// Recipients here.
+    pub local: Vec<LocalRecipient>,
+    /// Recipients elsewhere.
+    pub remote: Vec<RemoteRecipient>,
+    /// Whether the envelope needs SMTPUTF8.
+    pub smtputf8: bool,
+    /// Whether the content is 8bit.
+    pub eight_bit: bool,
+    /// Queue rows that end with this commit (a bounce and the row it is about are one commit).
+    pub ends: Vec<(crate::Permit, QueueId, QueueOutcome)>,
+}
+
+/// Where a delivery went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// For each local recipient, in order.
+    pub local: Vec<(MailboxId, UidValidity, Uid)>,
+    /// For each remote recipient, in order.
+    pub queued: Vec<QueueId>,
+}
+
+/// How STORE changes flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlagMode {
+    /// `FLAGS`
+    Replace,
+    /// `+FLAGS`
+    Add,
+    /// `-FLAGS`
+    Remove,
+}
+
+/// What STORE did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flagged {
+    /// UIDs that exist and were not refused (changed or already so).
+    pub uids: Vec<Uid>,
+    /// RFC 7162 §3.1.3: UIDs refused by UNCHANGEDSINCE.
+    pub modified: Vec<Uid>,
+}
+
+/// What COPY and MOVE answer with (RFC 4315 COPYUID).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// Of the target mailbox.
+    pub uid_validity: UidValidity,
+    /// Source and target UIDs, ascending by source.
+    pub uids: Vec<(Uid, Uid)>,
+}
+
+/// A message's row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageMeta {
+    /// Within its account.
+    pub email: EmailId,
+    /// The bytes.
+    pub body: BodyId,
+    /// Original size: RFC822.SIZE and the length of BODY[].
+    pub size: ByteCount,
+    /// INTERNALDATE.
+    pub received: UnixMillis,
+    /// SHA-256 of the original bytes.
+    pub digest: [u8; 32],
+}
+
+/// A recipient's row in the outbound queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueRow {
+    /// Its id.
+    pub id: QueueId,
+    /// The message; rows of one submission share it.
+    pub body: BodyId,
+    /// Original size.
+    pub size: ByteCount,
+    /// `None` is `<>`.
+    pub reverse_path: Option<Address>,
+    /// Who is to get it.
+    pub forward_path: Address,
+    /// Who submitted it, if an account did.
+    pub submitter: Option<AccountId>,
+    /// When it was accepted.
+    pub created: UnixMillis,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// When it is due.
+    pub next_attempt: UnixMillis,
+    /// The last reply or failure, in words.
+    pub last_error: Option<String>,
+    /// Held by an administrator.
+    pub held: bool,
+    /// Envelope needs SMTPUTF8.
+    pub smtputf8: bool,
+    /// Content is 8bit.
+    pub eight_bit: bool,
+    /// As given by the caller.
+    pub parameters: Vec<u8>,
+}
+
+/// How a row left the queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum QueueOutcome {
+    /// The other MTA took it; its reply.
+    Delivered(String),
+    /// It failed for good; the reason.
+    Failed(String),
+    /// An administrator dropped it.
+    Dropped,
+}
+
+/// A change of a queue row that stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueueChange {
+    /// An attempt failed for now.
+    Deferred {
+        /// Reply or failure.
+        error: String,
+        /// When next.
+        next_attempt: UnixMillis,
+    },
+    /// Try at once.
+    Retry,
+    /// Keep until released.
+    Hold,
+    /// Take up again.
+    Release,
+}
+
+/// Sizes and counts of the whole store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StoreStat {
+    /// Accounts.
+    pub accounts: u64,
+    /// Message rows.
+    pub messages: u64,
+    /// Bodies.
+    pub bodies: u64,
+    /// Original bytes of all bodies.
+    pub original_bytes: u64,
+    /// Log segments.
+    pub segments: u64,
+    /// Bytes of all log segments.
+    pub log_bytes: u64,
+    /// Bytes of the index on disk.
+    pub index_bytes: u64,
+    /// Queue rows.
+    pub queued: u64,
+    /// Audit entries.
+    pub audit_entries: u64,
+    /// Commits since start.
+    pub commits: u64,
+    /// Commit groups since start; each is one fdatasync.
+    pub commit_groups: u64,
+    /// Calls of fdatasync on the log since start.
+    pub log_syncs: u64,
+    /// Name of the index engine.
+    pub index_engine: String,
+}
+
+/// One thing that `verify` found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    /// `frame`, `body`, `row`, `count`, `quota`, `audit`.
+    pub kind: &'static str,
+    /// Where, in words: segment and offset, or account, mailbox, UID.
+    pub place: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// What `verify` saw.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct VerifyReport {
+    /// Frames that authenticated.
+    pub frames: u64,
+    /// Bodies whose bytes were found again (only where keys were at hand).
+    pub bodies: u64,
+    /// Rows compared.
+    pub rows: u64,
+    /// Everything that is wrong; empty is well.
+    pub damage: Vec<Damage>,
+}
+
+/// A byte range of a message; the end is exclusive.
+pub type ByteRange = Range<u64>;
