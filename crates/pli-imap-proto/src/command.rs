@@ -1,0 +1,747 @@
+//! The commands of IMAP as types: what a parsed line means, without a byte of its spelling.
+//!
+//! Strings that a client may send in another charset (SEARCH) stay bytes; names and flags are the house's types.
+
+use std::fmt;
+use std::num::NonZeroU32;
+
+use chrono::NaiveDate;
+use pli_types::{FlagSet, Keyword, MailboxName, ModSeq, SpecialUse, SystemFlag, Uid, UidValidity, UnixMillis};
+
+use crate::sequence::SequenceSet;
+
+/// RFC 9051 §9 `tag`: what the client puts before a command and the server repeats in its answer.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Tag(Box<str>);
+
+impl Tag {
+    /// Checks and wraps: 1 to [`crate::limits::TAG_BYTES_MAX`] ASTRING-CHARs except `+`.
+    #[must_use]
+    pub fn new(text: &[u8]) -> Option<Self> {
+        let fits = !text.is_empty() && text.len() <= crate::limits::TAG_BYTES_MAX;
+        if !fits || !text.iter().all(|&b| crate::chars::is_tag_char(b)) {
+            return None;
+        }
+        std::str::from_utf8(text).ok().map(|t| Self(t.into()))
+    }
+    /// As sent.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+/// One command of a client.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// Repeated in the tagged answer.
+    pub tag: Tag,
+    /// What is asked.
+    pub body: CommandBody,
+}
+
+/// A string that never shows in a log. The session wraps it into a secret at once.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hidden(pub Vec<u8>);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hidden")
+    }
+}
+
+/// What a command asks, with its arguments.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CommandBody {
+    /// RFC 9051 §6.1.1.
+    Capability,
+    /// RFC 9051 §6.1.2.
+    Noop,
+    /// RFC 9051 §6.1.3.
+    Logout,
+    /// RFC 2971 §3.1; `None` for `NIL`. Names as sent; a value may be NIL.
+    Id(Option<Vec<(String, Option<String>)>>),
+    /// RFC 9051 §6.2.1.
+    StartTls,
+    /// RFC 9051 §6.2.2, RFC 4959. The initial response is decoded; `=` gives `Some(empty)`.
+    Authenticate {
+        /// Upper case.
+        mechanism: Box<str>,
+        /// SASL-IR.
+        initial: Option<Hidden>,
+    },
+    /// RFC 9051 §6.2.3.
+    Login {
+        /// As sent.
+        user: Vec<u8>,
+        /// As sent.
+        password: Hidden,
+    },
+    /// RFC 9051 §6.3.1, RFC 5161: upper case; unknown ones are kept, the session ignores them.
+    Enable(Vec<Box<str>>),
+    /// RFC 9051 §6.3.2 and §6.3.3.
+    Select {
+        /// Which.
+        mailbox: MailboxName,
+        /// EXAMINE.
+        read_only: bool,
+        /// RFC 7162 §3.1.8.
+        condstore: bool,
+        /// RFC 7162 §3.2.5.
+        qresync: Option<Qresync>,
+    },
+    /// RFC 9051 §6.3.4, RFC 6154 §3.
+    Create {
+        /// Which.
+        mailbox: MailboxName,
+        /// `USE`: the special uses that we know.
+        special_use: Vec<SpecialUse>,
+        /// `USE`: attributes that we do not know (→ NO `[USEATTR]`).
+        unknown_use: Vec<Box<str>>,
+    },
+    /// RFC 9051 §6.3.5.
+    Delete(MailboxName),
+    /// RFC 9051 §6.3.6.
+    Rename {
+        /// The old name.
+        from: MailboxName,
+        /// The new name.
+        to: MailboxName,
+    },
+    /// RFC 9051 §6.3.7.
+    Subscribe(MailboxName),
+    /// RFC 9051 §6.3.8.
+    Unsubscribe(MailboxName),
+    /// RFC 9051 §6.3.9, RFC 5258, RFC 3501 §6.3.9 (LSUB), XLIST.
+    List(List),
+    /// RFC 9051 §6.3.10.
+    Namespace,
+    /// RFC 9051 §6.3.11.
+    Status {
+        /// Which.
+        mailbox: MailboxName,
+        /// Without repeats, in the order sent.
+        items: Vec<StatusItem>,
+    },
+    /// RFC 9051 §6.3.12 with the message inside the command (small messages that the session let the framer
+    /// collect). Streamed ones go through [`crate::parse_append_prefix`].
+    Append {
+        /// Where to, and about the first message.
+        prefix: AppendPrefix,
+        /// The message.
+        message: Vec<u8>,
+        /// RFC 3502: the other ones.
+        more: Vec<(AppendMeta, Vec<u8>)>,
+    },
+    /// RFC 9051 §6.3.13.
+    Idle,
+    /// RFC 3501 §6.4.1.
+    Check,
+    /// RFC 9051 §6.4.1.
+    Close,
+    /// RFC 9051 §6.4.2.
+    Unselect,
+    /// RFC 9051 §6.4.3; with a set: UID EXPUNGE (§6.4.9, RFC 4315).
+    Expunge {
+        /// UID EXPUNGE.
+        uids: Option<MessageSet>,
+    },
+    /// RFC 9051 §6.4.4.
+    Search {
+        /// UID SEARCH.
+        uid: bool,
+        /// What to look for and how to answer.
+        search: Search,
+    },
+    /// RFC 5256 §3.
+    Sort {
+        /// UID SORT.
+        uid: bool,
+        /// `(REVERSE ARRIVAL)`; each with its REVERSE.
+        criteria: Vec<(SortKey, bool)>,
+        /// The rest, as SEARCH.
+        search: Search,
+    },
+    /// RFC 5256 §3.
+    Thread {
+        /// UID THREAD.
+        uid: bool,
+        /// How.
+        algorithm: ThreadAlgorithm,
+        /// The rest, as SEARCH.
+        search: Search,
+    },
+    /// RFC 9051 §6.4.5.
+    Fetch {
+        /// UID FETCH (the session adds UID to every answer).
+        uid: bool,
+        /// Which messages.
+        set: MessageSet,
+        /// ALL, FAST and FULL are already taken apart; no repeats.
+        items: Vec<FetchItem>,
+        /// RFC 7162 §3.1.4.1.
+        changed_since: Option<ModSeq>,
+        /// RFC 7162 §3.2.6; only with `uid` and `changed_since`.
+        vanished: bool,
+    },
+    /// RFC 9051 §6.4.6.
+    Store {
+        /// UID STORE.
+        uid: bool,
+        /// Which messages.
+        set: MessageSet,
+        /// Replace, add or remove.
+        action: StoreAction,
+        /// `.SILENT`.
+        silent: bool,
+        /// Which flags; `\Recent` is dropped.
+        flags: FlagSet,
+        /// RFC 7162 §3.1.3.
+        unchanged_since: Option<ModSeq>,
+    },
+    /// RFC 9051 §6.4.7.
+    Copy {
+        /// UID COPY.
+        uid: bool,
+        /// Which messages.
+        set: MessageSet,
+        /// Where to.
+        mailbox: MailboxName,
+    },
+    /// RFC 9051 §6.4.8, RFC 6851.
+    Move {
+        /// UID MOVE.
+        uid: bool,
+        /// Which messages.
+        set: MessageSet,
+        /// Where to.
+        mailbox: MailboxName,
+    },
+    /// RFC 9208 §4.1.2.
+    GetQuota {
+        /// The quota root, as sent.
+        root: String,
+    },
+    /// RFC 9208 §4.1.3.
+    GetQuotaRoot(MailboxName),
+    /// RFC 9208 §4.1.1 SETQUOTA.
+    SetQuota {
+        /// The quota root, as sent.
+        root: String,
+        /// Resource in upper case and limit.
+        limits: Vec<(Box<str>, u64)>,
+    },
+    /// RFC 4978 §3: the mechanism in upper case.
+    Compress {
+        /// `DEFLATE`.
+        mechanism: Box<str>,
+    },
+}
+
+impl CommandBody {
+    /// The verb in upper case, with `UID ` before it where it was sent so: for the command table, logs and audit.
+    #[must_use]
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Capability => "CAPABILITY",
+            Self::Noop => "NOOP",
+            Self::Logout => "LOGOUT",
+            Self::Id(_) => "ID",
+            Self::StartTls => "STARTTLS",
+            Self::Authenticate { .. } => "AUTHENTICATE",
+            Self::Login { .. } => "LOGIN",
+            Self::Enable(_) => "ENABLE",
+            Self::Select { read_only: false, .. } => "SELECT",
+            Self::Select { read_only: true, .. } => "EXAMINE",
+            Self::Create { .. } => "CREATE",
+            Self::Delete(_) => "DELETE",
+            Self::Rename { .. } => "RENAME",
+            Self::Subscribe(_) => "SUBSCRIBE",
+            Self::Unsubscribe(_) => "UNSUBSCRIBE",
+            Self::List(list) => match list.verb {
+                ListVerb::List => "LIST",
+                ListVerb::Lsub => "LSUB",
+                ListVerb::Xlist => "XLIST",
+            },
+            Self::Namespace => "NAMESPACE",
+            Self::Status { .. } => "STATUS",
+            Self::Append { .. } => "APPEND",
+            Self::Idle => "IDLE",
+            Self::Check => "CHECK",
+            Self::Close => "CLOSE",
+            Self::Unselect => "UNSELECT",
+            Self::Expunge { uids: None } => "EXPUNGE",
+            Self::Expunge { uids: Some(_) } => "UID EXPUNGE",
+            Self::Search { uid: false, .. } => "SEARCH",
+            Self::Search { uid: true, .. } => "UID SEARCH",
+            Self::Sort { uid: false, .. } => "SORT",
+            Self::Sort { uid: true, .. } => "UID SORT",
+            Self::Thread { uid: false, .. } => "THREAD",
+            Self::Thread { uid: true, .. } => "UID THREAD",
+            Self::Fetch { uid: false, .. } => "FETCH",
+            Self::Fetch { uid: true, .. } => "UID FETCH",
+            Self::Store { uid: false, .. } => "STORE",
+            Self::Store { uid: true, .. } => "UID STORE",
+            Self::Copy { uid: false, .. } => "COPY",
+            Self::Copy { uid: true, .. } => "UID COPY",
+            Self::Move { uid: false, .. } => "MOVE",
+            Self::Move { uid: true, .. } => "UID MOVE",
+            Self::GetQuota { .. } => "GETQUOTA",
+            Self::GetQuotaRoot(_) => "GETQUOTAROOT",
+            Self::SetQuota { .. } => "SETQUOTA",
+            Self::Compress { .. } => "COMPRESS",
+        }
+    }
+}
+
+/// Which messages a command means: by number or by UID as the command's `uid` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MessageSet {
+    /// Numbers.
+    Set(SequenceSet),
+    /// RFC 9051 §6.4.4.1 `$`: the saved search result.
+    Saved,
+}
+
+/// RFC 7162 §3.2.5: what the client knows of the mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Qresync {
+    /// The UIDVALIDITY it last saw.
+    pub uid_validity: UidValidity,
+    /// The mod-sequence it last saw.
+    pub mod_seq: ModSeq,
+    /// The UIDs it knows; without `*`.
+    pub known_uids: Option<SequenceSet>,
+    /// Pairs of message numbers and UIDs that match each other.
+    pub matches: Option<(SequenceSet, SequenceSet)>,
+}
+
+/// Which of the three listing commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListVerb {
+    /// RFC 9051 §6.3.9.
+    List,
+    /// RFC 3501 §6.3.9.
+    Lsub,
+    /// Old clients' LIST with special uses.
+    Xlist,
+}
+
+/// RFC 5258 §3 with the extensions of RFC 5819, RFC 6154 and RFC 8440.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List {
+    /// LIST, LSUB or XLIST.
+    pub verb: ListVerb,
+    /// Selection options.
+    pub select: ListSelect,
+    /// The reference name, UTF-8.
+    pub reference: String,
+    /// The patterns with `*` and `%`, UTF-8; one or more. A single empty one asks for the separator.
+    pub patterns: Vec<String>,
+    /// Return options.
+    pub returns: ListReturn,
+    /// Whether selection options, a pattern list or RETURN were given (RFC 5258 §3: then CHILDREN and the like
+    /// follow the extended rules).
+    pub extended: bool,
+}
+
+/// RFC 5258 §3.1: selection options.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListSelect {
+    /// SUBSCRIBED
+    pub subscribed: bool,
+    /// REMOTE
+    pub remote: bool,
+    /// RECURSIVEMATCH
+    pub recursive_match: bool,
+    /// SPECIAL-USE (RFC 6154 §2)
+    pub special_use: bool,
+}
+
+/// RFC 5258 §3.2: return options.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListReturn {
+    /// SUBSCRIBED
+    pub subscribed: bool,
+    /// CHILDREN
+    pub children: bool,
+    /// SPECIAL-USE
+    pub special_use: bool,
+    /// RFC 5819 §2 STATUS; empty: not asked.
+    pub status: Vec<StatusItem>,
+}
+
+/// RFC 9051 §6.3.11: what STATUS can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StatusItem {
+    /// MESSAGES
+    Messages,
+    /// RECENT (RFC 3501 §6.3.10)
+    Recent,
+    /// UIDNEXT
+    UidNext,
+    /// UIDVALIDITY
+    UidValidity,
+    /// UNSEEN
+    Unseen,
+    /// DELETED
+    Deleted,
+    /// SIZE (RFC 8438 §2)
+    Size,
+    /// HIGHESTMODSEQ (RFC 7162 §3.1.7)
+    HighestModSeq,
+    /// MAILBOXID (RFC 8474 §4.3)
+    MailboxId,
+    /// DELETED-STORAGE (RFC 9208 §4.1.4)
+    DeletedStorage,
+    /// APPENDLIMIT (RFC 7889 §3.1)
+    AppendLimit,
+}
+
+/// RFC 9051 §6.3.12: where a message goes and what is known of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AppendPrefix {
+    /// Repeated in the tagged answer.
+    pub tag: Tag,
+    /// Where to.
+    pub mailbox: MailboxName,
+    /// About the (first) message.
+    pub meta: AppendMeta,
+}
+
+/// What APPEND says about one message.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AppendMeta {
+    /// `\Recent` is dropped.
+    pub flags: FlagSet,
+    /// The internal date; `None`: now.
+    pub internal_date: Option<UnixMillis>,
+    /// Sent as literal8 `~{n}` (RFC 3516 §4.4).
+    pub binary: bool,
+    /// RFC 6855 §4: `UTF8 (~{n}`; a `)` follows the literal.
+    pub utf8: bool,
+}
+
+/// RFC 9051 §6.4.6: what STORE does with the flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreAction {
+    /// FLAGS
+    Replace,
+    /// +FLAGS
+    Add,
+    /// -FLAGS
+    Remove,
+}
+
+/// RFC 9051 §6.4.5: one thing that FETCH can ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FetchItem {
+    /// FLAGS
+    Flags,
+    /// ENVELOPE
+    Envelope,
+    /// INTERNALDATE
+    InternalDate,
+    /// RFC822 (RFC 3501 §6.4.5): as BODY[]
+    Rfc822,
+    /// RFC822.HEADER: as BODY.PEEK[HEADER]
+    Rfc822Header,
+    /// RFC822.TEXT: as BODY[TEXT]
+    Rfc822Text,
+    /// RFC822.SIZE
+    Rfc822Size,
+    /// UID
+    Uid,
+    /// BODY: the structure without extension data
+    Body,
+    /// BODYSTRUCTURE
+    BodyStructure,
+    /// BODY[section]<partial> and BODY.PEEK[section]<partial>
+    Section {
+        /// Which part.
+        section: Section,
+        /// Does not set \Seen.
+        peek: bool,
+        /// Only this range.
+        partial: Option<Partial>,
+    },
+    /// BINARY[part]<partial> and BINARY.PEEK (RFC 9051 §6.4.5)
+    Binary {
+        /// Part numbers; empty: the whole message.
+        part: Vec<NonZeroU32>,
+        /// Does not set \Seen.
+        peek: bool,
+        /// Only this range.
+        partial: Option<Partial>,
+    },
+    /// BINARY.SIZE[part]
+    BinarySize {
+        /// Part numbers; empty: the whole message.
+        part: Vec<NonZeroU32>,
+    },
+    /// MODSEQ (RFC 7162 §3.1.4.2)
+    ModSeq,
+    /// EMAILID (RFC 8474 §5.1)
+    EmailId,
+    /// THREADID (RFC 8474 §5.2)
+    ThreadId,
+    /// PREVIEW (RFC 8970 §3)
+    Preview {
+        /// `(LAZY)`
+        lazy: bool,
+    },
+    /// SAVEDATE (RFC 8514 §4)
+    SaveDate,
+}
+
+impl FetchItem {
+    /// Whether asking it marks the message \Seen (RFC 9051 §6.4.5).
+    #[must_use]
+    pub const fn sets_seen(&self) -> bool {
+        matches!(
+            self,
+            Self::Rfc822
+                | Self::Rfc822Text
+                | Self::Section { peek: false, .. }
+                | Self::Binary { peek: false, .. }
+        )
+    }
+}
+
+/// RFC 9051 §6.4.5.1: a part of a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Section {
+    /// Part numbers; empty: the message itself.
+    pub part: Vec<NonZeroU32>,
+    /// What of it.
+    pub kind: SectionKind,
+}
+
+/// RFC 9051 §6.4.5.1: what of a part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SectionKind {
+    /// All of it.
+    #[default]
+    Full,
+    /// HEADER
+    Header,
+    /// HEADER.FIELDS (names), as sent
+    HeaderFields(Vec<Box<str>>),
+    /// HEADER.FIELDS.NOT (names), as sent
+    HeaderFieldsNot(Vec<Box<str>>),
+    /// TEXT
+    Text,
+    /// MIME; only with part numbers
+    Mime,
+}
+
+/// RFC 9051 §6.4.5: `<offset.count>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Partial {
+    /// First byte.
+    pub offset: u64,
+    /// At most so many; not 0.
+    pub count: u64,
+}
+
+/// RFC 9051 §6.4.4: a search.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Search {
+    /// RETURN; `None`: the plain SEARCH answer of rev1 (or ESEARCH ALL once rev2 is enabled).
+    pub returns: Option<SearchReturn>,
+    /// CHARSET, upper case; `None`: US-ASCII or UTF-8.
+    pub charset: Option<Box<str>>,
+    /// Several keys at the top are one [`SearchKey::And`].
+    pub key: SearchKey,
+}
+
+/// RFC 9051 §6.4.4: RETURN options. `RETURN ()` is [`SearchReturn::all`] alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SearchReturn {
+    /// MIN
+    pub min: bool,
+    /// MAX
+    pub max: bool,
+    /// ALL
+    pub all: bool,
+    /// COUNT
+    pub count: bool,
+    /// SAVE
+    pub save: bool,
+}
+
+/// RFC 9051 §6.4.4: search keys. Strings are in the search's charset.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SearchKey {
+    /// ALL
+    All,
+    /// All of these; two or more.
+    And(Vec<SearchKey>),
+    /// OR
+    Or(Box<SearchKey>, Box<SearchKey>),
+    /// NOT
+    Not(Box<SearchKey>),
+    /// A set of message numbers.
+    Numbers(SequenceSet),
+    /// UID
+    Uids(SequenceSet),
+    /// `$`
+    Saved,
+    /// ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
+    Flag(SystemFlag),
+    /// UNANSWERED, UNDELETED, UNDRAFT, UNFLAGGED, UNSEEN
+    NoFlag(SystemFlag),
+    /// KEYWORD
+    Keyword(Keyword),
+    /// UNKEYWORD
+    NoKeyword(Keyword),
+    /// NEW (RFC 3501 §6.4.4): RECENT UNSEEN
+    New,
+    /// OLD (RFC 3501 §6.4.4): NOT RECENT
+    Old,
+    /// RECENT
+    Recent,
+    /// BCC
+    Bcc(Vec<u8>),
+    /// CC
+    Cc(Vec<u8>),
+    /// FROM
+    From(Vec<u8>),
+    /// TO
+    To(Vec<u8>),
+    /// SUBJECT
+    Subject(Vec<u8>),
+    /// HEADER name string; an empty string: the field is there
+    Header(Box<str>, Vec<u8>),
+    /// BODY
+    Body(Vec<u8>),
+    /// TEXT
+    Text(Vec<u8>),
+    /// BEFORE: internal date
+    Before(NaiveDate),
+    /// ON
+    On(NaiveDate),
+    /// SINCE
+    Since(NaiveDate),
+    /// SENTBEFORE: the Date field
+    SentBefore(NaiveDate),
+    /// SENTON
+    SentOn(NaiveDate),
+    /// SENTSINCE
+    SentSince(NaiveDate),
+    /// SAVEDBEFORE (RFC 8514 §4.3)
+    SavedBefore(NaiveDate),
+    /// SAVEDON
+    SavedOn(NaiveDate),
+    /// SAVEDSINCE
+    SavedSince(NaiveDate),
+    /// SAVEDATESUPPORTED
+    SaveDateSupported,
+    /// LARGER
+    Larger(u64),
+    /// SMALLER
+    Smaller(u64),
+    /// OLDER seconds (RFC 5032 §3)
+    Older(u32),
+    /// YOUNGER seconds
+    Younger(u32),
+    /// MODSEQ (RFC 7162 §3.1.5); the entry name and type, if sent, are checked and dropped
+    ModSeq(ModSeq),
+    /// EMAILID (RFC 8474 §5.3), as sent
+    EmailId(Box<str>),
+    /// THREADID, as sent
+    ThreadId(Box<str>),
+}
+
+/// RFC 5256 §3: what SORT orders by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SortKey {
+    /// ARRIVAL
+    Arrival,
+    /// CC
+    Cc,
+    /// DATE
+    Date,
+    /// FROM
+    From,
+    /// SIZE
+    Size,
+    /// SUBJECT
+    Subject,
+    /// TO
+    To,
+    /// DISPLAYFROM (RFC 5957 §3)
+    DisplayFrom,
+    /// DISPLAYTO
+    DisplayTo,
+}
+
+/// RFC 5256 §3: how THREAD threads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ThreadAlgorithm {
+    /// ORDEREDSUBJECT
+    OrderedSubject,
+    /// REFERENCES
+    References,
+    /// Another one, upper case (→ BAD).
+    Other(Box<str>),
+}
+
+/// One UID to another: COPYUID and UIDs in answers.
+pub type UidPair = (Uid, Uid);
+
+/// Why a line is no command. The session answers what [`CommandError::tag`] allows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// No tag could be read: `* BAD`.
+    #[error("no tag")]
+    NoTag,
+    /// A tag without a verb, or a verb that IMAP does not know.
+    #[error("unknown command")]
+    UnknownCommand {
+        /// For the answer.
+        tag: Tag,
+    },
+    /// A known verb with arguments that do not fit: `tag BAD`.
+    #[error("{text}")]
+    BadArguments {
+        /// For the answer.
+        tag: Tag,
+        /// For the answer; ASCII without line ends.
+        text: &'static str,
+    },
+    /// The syntax is right, but no mailbox can have this name: `tag NO [CANNOT]` for CREATE and RENAME,
+    /// `tag NO [NONEXISTENT]` otherwise.
+    #[error("{text}")]
+    MailboxName {
+        /// For the answer.
+        tag: Tag,
+        /// For the answer.
+        text: &'static str,
+        /// CREATE, RENAME (the new name).
+        creating: bool,
+    },
+}
+
+impl CommandError {
+    /// The tag, if one could be read.
+    #[must_use]
+    pub const fn tag(&self) -> Option<&Tag> {
+        match self {
+            Self::NoTag => None,
+            Self::UnknownCommand { tag } | Self::BadArguments { tag, .. } | Self::MailboxName { tag, .. } => Some(tag),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Every limit of the grammar, unit last, with the answer that a client gets.
+
+/// Bytes of a command without its literals' contents (RFC 7162 §4 advises 8192 at least). `tag BAD`.
+pub const COMMAND_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of one literal that is collected into a command (APPEND's messages stream past it). `tag BAD [TOOBIG]`.
+pub const LITERAL_BYTES_MAX: u64 = 64 * 1024;
+/// Literals in one command. `tag BAD`.
+pub const LITERALS_COUNT_MAX: usize = 64;
+/// All collected literals of a command together. `tag BAD`.
+pub const LITERALS_BYTES_MAX: u64 = 256 * 1024;
+/// A tag. `* BAD`.
+pub const TAG_BYTES_MAX: usize = 256;
+/// Parentheses, NOT and OR inside each other in SEARCH. `tag BAD`.
+pub const SEARCH_DEPTH_MAX: usize = 32;
+/// Search keys in one command. `tag BAD`.
+pub const SEARCH_KEYS_COUNT_MAX: usize = 1_000;
+/// Ranges in a sequence set. `tag BAD`.
+pub const SET_RANGES_COUNT_MAX: usize = 16_384;
+/// Items of one FETCH. `tag BAD`.
+pub const FETCH_ITEMS_COUNT_MAX: usize = 256;
+/// Part numbers in a section. `tag BAD`.
+pub const SECTION_DEPTH_MAX: usize = 64;
+/// Flags in one STORE or APPEND. `tag BAD`.
+pub const FLAGS_COUNT_MAX: usize = 128;
+/// RFC 2971 §3.3: field-value pairs of ID. `tag BAD`.
+pub const ID_FIELDS_COUNT_MAX: usize = 30;
+/// Patterns of one LIST. `tag BAD`.
+pub const LIST_PATTERNS_COUNT_MAX: usize = 64;
+/// One line of a SASL exchange (a token of OAUTHBEARER can be several KiB). `tag BAD`.
+pub const RAW_LINE_BYTES_MAX: usize = 64 * 1024;
