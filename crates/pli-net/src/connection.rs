@@ -1,0 +1,92 @@
+//! One accepted connection.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pli_types::TlsInfo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// A byte stream from a peer, in the clear or inside TLS.
+pub struct Connection {
+    stream: Stream,
+    peer: SocketAddr,
+    local: SocketAddr,
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Connection {
+    /// A connection in the clear.
+    pub fn plain(stream: TcpStream) -> io::Result<Self> {
+        Ok(Self { peer: stream.peer_addr()?, local: stream.local_addr()?, stream: Stream::Plain(stream) })
+    }
+    /// Runs the server side of a TLS handshake (implicit TLS, or after STARTTLS). The caller must have thrown away
+    /// every byte it read in the clear (RFC 3207 §4.2).
+    pub async fn upgrade(self, acceptor: &TlsAcceptor) -> io::Result<Self> {
+        match self.stream {
+            Stream::Plain(stream) => {
+                let tls = acceptor.accept(stream).await?;
+                Ok(Self { stream: Stream::Tls(Box::new(tls)), peer: self.peer, local: self.local })
+            }
+            Stream::Tls(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "already inside TLS")),
+        }
+    }
+    /// The other side.
+    #[must_use]
+    pub const fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+    /// Our side.
+    #[must_use]
+    pub const fn local(&self) -> SocketAddr {
+        self.local
+    }
+    /// What TLS agreed on, when inside it.
+    #[must_use]
+    pub fn tls(&self) -> Option<TlsInfo> {
+        let Stream::Tls(stream) = &self.stream else { return None };
+        let (_, session) = stream.get_ref();
+        Some(TlsInfo {
+            version: session.protocol_version().map(|v| format!("{v:?}").replace("TLSv1_", "TLSv1.")).unwrap_or_default(),
+            cipher: session.negotiated_cipher_suite().map(|c| format!("{:?}", c.suite())).unwrap_or_default(),
+        })
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
