@@ -1,1 +1,56 @@
-//! pli-crypto
+//! Seal and open: AEAD frames, the key hierarchy K0 to K3, key stores, password hashing, signing keys.
+//!
+//! This crate does no I/O, reads no clock and knows neither files nor protocols: key files come in and go out as
+//! bytes, time comes in as [`pli_types::UnixMillis`], randomness is the operating system's, through `ring`.
+//!
+//! The hierarchy:
+//! - K0, the root, inside a [`KeyStore`] (here [`FileKeyStore`]); it wraps, and nothing else.
+//! - K1, a pair of P-256 pairs for each account ([`AccountKeyBlob`]): its private parts open only inside the key store.
+//! - K2, an X25519 pair for each account and 30 days ([`EpochBlob`]). Its public half ([`EpochPublic`]) is signed by K1
+//!   and is all that a delivery needs; its private half ([`EpochSecret`]) opens for a session only ([`Opened`]).
+//! - K3, a [`MessageKey`] for each message. A row keeps it as a [`KeyWrap`]: an HPKE seal at first, a symmetric wrap
+//!   after the owner's first read.
+//!
+//! Standards: RFC 9180 (HPKE), RFC 5869 (HKDF), NIST SP 800-38D (GCM), RFC 9106 (Argon2), RFC 8032 (Ed25519).
+//!
+//! Invariants:
+//! - No secret has `Display` or serde, and `Debug` shows none; secrets of this crate's own types are zeroised when
+//!   dropped. What `ring` expands from them (AES key schedules, Ed25519 pairs) is not: `ring` offers no way to wipe it.
+//! - Whatever is sealed is bound to an [`Aad`]: a blob put in another's place does not open.
+//! - No decoder panics, whatever the bytes.
+//!
+//! A newcomer reads [`Aad`], [`MessageKey`], then [`KeyStore`] and [`Opened`].
+
+mod aad;
+mod account;
+mod aead;
+mod codec;
+mod epoch;
+mod error;
+mod file_store;
+mod hpke_seal;
+mod keystore;
+mod message;
+mod opened;
+mod password;
+mod random;
+mod secret;
+mod sign;
+mod wrap;
+
+pub use aad::{Aad, AadBytes, StoreId};
+pub use account::{AccountKeyBlob, RootId};
+pub use aead::{AeadKey, NONCE_BYTES, TAG_BYTES, hkdf, hmac, sha256};
+pub use epoch::{EPOCH_DAYS, Epoch, EpochBlob, EpochPublic, EpochSecret};
+pub use error::{CryptoError, OpenError, Result};
+pub use file_store::FileKeyStore;
+pub use keystore::KeyStore;
+pub use message::{ChunkRole, MessageKey, MessageKeys};
+pub use opened::{OPENED_EPOCH_MS_MAX, Opened};
+pub use password::{
+    GENERATED_PASSWORD_CHARS, PASSWORD_BYTES_MAX, dummy_verify, generate_password, hash_password, verify_password,
+};
+pub use random::random_bytes;
+pub use secret::{Secret32, SecretBytes, SecretString};
+pub use sign::{SigningKey, VerifyingKey};
+pub use wrap::{KeyWrap, SealedKey, WrappedKey};

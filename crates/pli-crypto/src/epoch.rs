@@ -1,0 +1,264 @@
+//! K2: an account's X25519 pair for 30 days, where keys rotate by themselves.
+
+use std::fmt;
+
+use hpke::{Deserializable, Kem, Serializable};
+use pli_types::UnixMillis;
+use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use zeroize::Zeroizing;
+
+use crate::aad::Aad;
+use crate::account::AccountKeyBlob;
+use crate::aead::{AeadKey, NONCE_BYTES, hkdf};
+use crate::codec::Reader;
+use crate::error::{CryptoError, OpenError, Result};
+use crate::hpke_seal::{self, X25519};
+use crate::message::MessageKey;
+use crate::random::random_bytes;
+use crate::secret::Secret32;
+use crate::wrap::{KeyWrap, SealedKey, WrappedKey};
+
+/// Days that an epoch lasts.
+pub const EPOCH_DAYS: u32 = 30;
+const EPOCH_MS: i64 = EPOCH_DAYS as i64 * 86_400_000;
+
+/// A key epoch: days since 1970-01-01, divided by 30.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub u32);
+
+impl Epoch {
+    /// The epoch of a moment; moments before 1970 count as its first.
+    #[must_use]
+    pub fn at(now: UnixMillis) -> Self {
+        let number = now.0.max(0) / EPOCH_MS;
+        Self(u32::try_from(number).unwrap_or(u32::MAX))
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// The raw public half, and what K1 signs of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PublicPart(pub(crate) [u8; 32]);
+
+impl PublicPart {
+    pub(crate) fn signed_bytes(&self, ctx: &Aad, epoch: Epoch) -> Vec<u8> {
+        let mut out = b"pli K2 public v1\0".to_vec();
+        out.extend_from_slice(&ctx.role("k2-public").epoch(epoch).encode());
+        out.extend_from_slice(&self.0);
+        out
+    }
+}
+
+const BLOB_VERSION: u8 = 1;
+const BLOB_MAGIC: [u8; 3] = *b"pK2";
+
+/// K2 as stored: the public half signed by K1, the private half sealed to K1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EpochBlob {
+    pub(crate) epoch: Epoch,
+    pub(crate) public: PublicPart,
+    pub(crate) sealed: [u8; Self::SEALED_BYTES],
+    pub(crate) signature: [u8; 64],
+}
+
+impl EpochBlob {
+    pub(crate) const SEALED_BYTES: usize = 65 + 32 + 16;
+    /// Length of the encoding.
+    pub const BYTES: usize = 3 + 1 + 4 + 32 + Self::SEALED_BYTES + 64;
+
+    /// The epoch.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The public half, after its signature by K1 was checked: all that a delivery needs, and no secret.
+    pub fn public(&self, account: &AccountKeyBlob, ctx: &Aad) -> Result<EpochPublic> {
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, account.signature)
+            .verify(&self.public.signed_bytes(ctx, self.epoch), &self.signature)
+            .map_err(|_| OpenError)?;
+        let key = <X25519 as Kem>::PublicKey::from_bytes(&self.public.0).map_err(|_| OpenError)?;
+        Ok(EpochPublic { epoch: self.epoch, key })
+    }
+
+    /// The bytes to store.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(Self::BYTES);
+        out.extend_from_slice(&BLOB_MAGIC);
+        out.push(BLOB_VERSION);
+        out.extend_from_slice(&self.epoch.0.to_be_bytes());
+        out.extend_from_slice(&self.public.0);
+        out.extend_from_slice(&self.sealed);
+        out.extend_from_slice(&self.signature);
+        out
+    }
+
+    /// Reads exactly one encoding. Whether it is whole is seen when it is used.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let malformed = CryptoError::Malformed("epoch blob");
+        let mut r = Reader::new(bytes);
+        if r.array() != Some(BLOB_MAGIC) {
+            return Err(malformed);
+        }
+        match r.u8() {
+            Some(BLOB_VERSION) => {}
+            Some(other) => return Err(CryptoError::Version("epoch blob", other.into())),
+            None => return Err(malformed),
+        }
+        let mut read = || {
+            let blob = Self {
+                epoch: Epoch(r.u32()?),
+                public: PublicPart(r.array()?),
+                sealed: r.array()?,
+                signature: r.array()?,
+            };
+            r.end().map(|()| blob)
+        };
+        read().ok_or(malformed)
+    }
+}
+
+fn seal_info(epoch: Epoch) -> [u8; 13] {
+    let mut info = *b"pli K3 v1....";
+    if let Some(end) = info.last_chunk_mut() {
+        *end = epoch.0.to_be_bytes();
+    }
+    info
+}
+
+/// K2's public half, checked: seals message keys.
+#[derive(Clone)]
+pub struct EpochPublic {
+    epoch: Epoch,
+    key: <X25519 as Kem>::PublicKey,
+}
+
+impl EpochPublic {
+    /// The epoch.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+    /// Seals K3 by HPKE. `aad` says whose and which message.
+    pub fn seal_key(&self, key: &MessageKey, aad: &[u8]) -> Result<SealedKey> {
+        hpke_seal::seal::<X25519, { SealedKey::BYTES }>(&self.key, &seal_info(self.epoch), aad, &key.0).map(SealedKey)
+    }
+    /// The same as a row keeps it.
+    pub fn seal(&self, key: &MessageKey, aad: &[u8]) -> Result<KeyWrap> {
+        Ok(KeyWrap::Sealed { epoch: self.epoch, bytes: self.seal_key(key, aad)? })
+    }
+}
+
+impl fmt::Debug for EpochPublic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EpochPublic").field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}
+
+/// K2's private half, opened. Wiped when dropped.
+pub struct EpochSecret {
+    epoch: Epoch,
+    private: <X25519 as Kem>::PrivateKey,
+    public: PublicPart,
+    derive: Secret32,
+    wrap: AeadKey,
+}
+
+impl EpochSecret {
+    pub(crate) fn generate(epoch: Epoch) -> Result<Self> {
+        let ikm = Secret32::generate()?;
+        let (private, public) = X25519::derive_keypair(ikm.expose());
+        Ok(Self::build(epoch, private, &public))
+    }
+
+    pub(crate) fn from_private(epoch: Epoch, private: &Secret32) -> Result<Self, OpenError> {
+        let private = <X25519 as Kem>::PrivateKey::from_bytes(private.expose()).map_err(|_| OpenError)?;
+        let public = X25519::sk_to_pk(&private);
+        Ok(Self::build(epoch, private, &public))
+    }
+
+    fn build(epoch: Epoch, private: <X25519 as Kem>::PrivateKey, public: &<X25519 as Kem>::PublicKey) -> Self {
+        let mut bytes = Zeroizing::new([0; 32]);
+        private.write_exact(bytes.as_mut());
+        let derive = hkdf(&Secret32::new(*bytes), b"pli K2 v1", &[b"derive", &epoch.0.to_be_bytes()]);
+        let wrap = AeadKey::new(&hkdf(&derive, b"pli K2 wrap v1", &[]));
+        let mut raw = [0; 32];
+        public.write_exact(&mut raw);
+        Self { epoch, private, public: PublicPart(raw), derive, wrap }
+    }
+
+    pub(crate) fn private_bytes(&self) -> Secret32 {
+        let mut bytes = Zeroizing::new([0; 32]);
+        self.private.write_exact(bytes.as_mut());
+        Secret32::new(*bytes)
+    }
+
+    pub(crate) const fn public_part(&self) -> PublicPart {
+        self.public
+    }
+
+    /// The epoch.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// A key of its own for another use of this epoch, such as search segments.
+    #[must_use]
+    pub fn derive(&self, role: &str) -> Secret32 {
+        hkdf(&self.derive, b"pli K2 role v1", &[role.as_bytes()])
+    }
+
+    /// Opens a seal of [`EpochPublic::seal_key`]: one curve operation.
+    pub fn open_seal(&self, sealed: &SealedKey, aad: &[u8]) -> Result<MessageKey, OpenError> {
+        hpke_seal::open::<X25519>(&self.private, &seal_info(self.epoch), aad, &sealed.0).map(MessageKey)
+    }
+
+    /// Wraps K3 under the derived key, with a random nonce (one wrap for each message and epoch: far below 2^32).
+    pub fn wrap_key(&self, key: &MessageKey, aad: &[u8]) -> Result<WrappedKey> {
+        let nonce: [u8; NONCE_BYTES] = random_bytes()?;
+        let mut out = [0; WrappedKey::BYTES];
+        let (head, rest) = out.split_at_mut(NONCE_BYTES);
+        let (secret, tag) = rest.split_at_mut(32);
+        head.copy_from_slice(&nonce);
+        secret.copy_from_slice(key.0.expose());
+        tag.copy_from_slice(&self.wrap.seal_detached(nonce, aad, secret));
+        Ok(WrappedKey(out))
+    }
+
+    /// Opens a wrap of [`EpochSecret::wrap_key`].
+    pub fn open_wrap(&self, wrapped: &WrappedKey, aad: &[u8]) -> Result<MessageKey, OpenError> {
+        let (nonce, rest) = wrapped.0.split_first_chunk::<NONCE_BYTES>().ok_or(OpenError)?;
+        let mut rest = Zeroizing::new(rest.to_vec());
+        let plain = self.wrap.open(*nonce, aad, rest.as_mut())?;
+        let bytes: &[u8; 32] = (&*plain).try_into().map_err(|_| OpenError)?;
+        Ok(MessageKey(Secret32::new(*bytes)))
+    }
+
+    /// Opens whichever form the row has; for a seal also returns the wrap that should replace it.
+    pub fn open(&self, wrap: &KeyWrap, aad: &[u8]) -> Result<(MessageKey, Option<KeyWrap>)> {
+        if wrap.epoch() != self.epoch {
+            return Err(CryptoError::NoEpoch(wrap.epoch().0));
+        }
+        match wrap {
+            KeyWrap::Wrapped { bytes, .. } => Ok((self.open_wrap(bytes, aad)?, None)),
+            KeyWrap::Sealed { bytes, .. } => {
+                let key = self.open_seal(bytes, aad)?;
+                let bytes = self.wrap_key(&key, aad)?;
+                Ok((key, Some(KeyWrap::Wrapped { epoch: self.epoch, bytes })))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for EpochSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EpochSecret").field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}

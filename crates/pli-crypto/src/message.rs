@@ -1,0 +1,168 @@
+//! K3: the key of one message, and the chunks sealed under it.
+
+use std::fmt;
+
+use subtle::ConstantTimeEq;
+
+use crate::aead::{AeadKey, NONCE_BYTES, hkdf};
+use crate::error::{OpenError, Result};
+use crate::secret::Secret32;
+
+/// K3: 32 random bytes for one message. Rows keep it as a [`crate::KeyWrap`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct MessageKey(pub(crate) Secret32);
+
+impl MessageKey {
+    /// A new message's key.
+    pub fn generate() -> Result<Self> {
+        Secret32::generate().map(Self)
+    }
+
+    /// The keys that seal the message's parts. Three HKDF blocks and two key schedules: derive once a message.
+    #[must_use]
+    pub fn derive(&self) -> MessageKeys {
+        let part = |label: &[u8]| hkdf(&self.0, b"pli K3 v1", &[label]);
+        MessageKeys {
+            body: AeadKey::new(&part(b"body")),
+            summary: AeadKey::new(&part(b"summary")),
+            commitment: *part(b"commitment").expose(),
+        }
+    }
+}
+
+impl fmt::Debug for MessageKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MessageKey(redacted)")
+    }
+}
+
+/// What part of a message a chunk belongs to. Part of the nonce, so that parts share no nonces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum ChunkRole {
+    /// The bytes after the header block, or the whole message.
+    Body = 1,
+    /// The header block.
+    Header = 2,
+    /// The summary. Its index is the number of times it was made again: a summary sealed anew under the same K3 must
+    /// take the next index, or a nonce is used twice.
+    Summary = 3,
+}
+
+/// The keys derived from K3.
+#[derive(Debug)]
+pub struct MessageKeys {
+    /// Seals header and body chunks.
+    pub body: AeadKey,
+    /// Seals the summary.
+    pub summary: AeadKey,
+    /// Stands beside the ciphertext: GCM alone lets one ciphertext open under two keys, this value does not.
+    pub commitment: [u8; 32],
+}
+
+// Role, six zero bytes, last-chunk mark, counter: a stream cut at a chunk's end does not open as a whole one.
+const fn chunk_nonce(role: ChunkRole, index: u32, last: bool) -> [u8; NONCE_BYTES] {
+    let [a, b, c, d] = index.to_be_bytes();
+    [role as u8, 0, 0, 0, 0, 0, 0, last as u8, a, b, c, d]
+}
+
+impl MessageKeys {
+    const fn key(&self, role: ChunkRole) -> &AeadKey {
+        match role {
+            ChunkRole::Body | ChunkRole::Header => &self.body,
+            ChunkRole::Summary => &self.summary,
+        }
+    }
+
+    /// Seals a chunk in place and appends the tag. Each role and index is sealed once in a K3's life.
+    pub fn seal_chunk(&self, role: ChunkRole, index: u32, last: bool, aad: &[u8], in_out: &mut Vec<u8>) {
+        self.key(role).seal(chunk_nonce(role, index, last), aad, in_out);
+    }
+
+    /// Seals a chunk in place; returns the tag.
+    #[must_use]
+    pub fn seal_chunk_detached(
+        &self,
+        role: ChunkRole,
+        index: u32,
+        last: bool,
+        aad: &[u8],
+        in_out: &mut [u8],
+    ) -> [u8; crate::TAG_BYTES] {
+        self.key(role).seal_detached(chunk_nonce(role, index, last), aad, in_out)
+    }
+
+    /// Opens a chunk (ciphertext and tag) in place.
+    pub fn open_chunk<'a>(
+        &self,
+        role: ChunkRole,
+        index: u32,
+        last: bool,
+        aad: &[u8],
+        in_out: &'a mut [u8],
+    ) -> Result<&'a mut [u8], OpenError> {
+        self.key(role).open(chunk_nonce(role, index, last), aad, in_out)
+    }
+
+    /// Whether a stored commitment is this key's, in constant time. To be asked before any chunk is opened.
+    pub fn check_commitment(&self, stored: &[u8; 32]) -> Result<(), OpenError> {
+        if self.commitment.ct_eq(stored).into() { Ok(()) } else { Err(OpenError) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn chunks_open_only_in_their_place() {
+        let keys = MessageKey::generate().unwrap().derive();
+        let mut sealed = b"chunk".to_vec();
+        keys.seal_chunk(ChunkRole::Body, 3, false, b"aad", &mut sealed);
+        let open = |role, index, last, aad: &[u8]| {
+            keys.open_chunk(role, index, last, aad, &mut sealed.clone()).map(|p| p.to_vec())
+        };
+        assert_eq!(open(ChunkRole::Body, 3, false, b"aad"), Ok(b"chunk".to_vec()));
+        assert!(open(ChunkRole::Body, 2, false, b"aad").is_err());
+        assert!(open(ChunkRole::Body, 3, true, b"aad").is_err());
+        assert!(open(ChunkRole::Header, 3, false, b"aad").is_err());
+        assert!(open(ChunkRole::Summary, 3, false, b"aad").is_err());
+        assert!(open(ChunkRole::Body, 3, false, b"aae").is_err());
+    }
+
+    #[test]
+    fn detached_is_the_same() {
+        let keys = MessageKey::generate().unwrap().derive();
+        let mut whole = b"chunk".to_vec();
+        keys.seal_chunk(ChunkRole::Header, 0, true, b"", &mut whole);
+        let mut parts = b"chunk".to_vec();
+        let tag = keys.seal_chunk_detached(ChunkRole::Header, 0, true, b"", &mut parts);
+        parts.extend_from_slice(&tag);
+        assert_eq!(whole, parts);
+    }
+
+    #[test]
+    fn commitment_tells_keys_apart() {
+        let key = MessageKey::generate().unwrap();
+        let keys = key.derive();
+        let mut stored = keys.commitment;
+        assert_eq!(key.derive().check_commitment(&stored), Ok(()));
+        stored[31] ^= 1;
+        assert_eq!(keys.check_commitment(&stored), Err(OpenError));
+        let other = MessageKey::generate().unwrap().derive();
+        assert_eq!(other.check_commitment(&keys.commitment), Err(OpenError));
+    }
+
+    #[test]
+    fn nonces_are_distinct() {
+        let mut seen = std::collections::HashSet::new();
+        for role in [ChunkRole::Body, ChunkRole::Header, ChunkRole::Summary] {
+            for index in [0, 1, 255, 256, 65_536, u32::MAX] {
+                for last in [false, true] {
+                    assert!(seen.insert(chunk_nonce(role, index, last)));
+                }
+            }
+        }
+    }
+}
