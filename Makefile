@@ -1,0 +1,40 @@
+# Thin: the work is in Cargo and in xtask/. Needs a Rust toolchain, cc and make.
+CARGO ?= cargo
+CARGO_TARGET_DIR ?= target
+RUN_DIR ?= run
+ROUNDS ?= 1000
+SECONDS_EACH ?= 600
+
+export CARGO_TARGET_DIR
+# The binary's place, absolute or below this directory.
+PLI := $(CARGO_TARGET_DIR)/release/pli
+
+.PHONY: help run build test bench crash fuzz
+
+help:
+	@echo 'make run    build, make ./$(RUN_DIR) on first use, and serve until Ctrl-C'
+	@echo 'make test   every check and test (cargo xtask ci)'
+	@echo 'make bench  the figures: benches/results/DATE.json and .md'
+	@echo 'make crash ROUNDS=1000   kill -9 and restart, that many times'
+	@echo 'make fuzz SECONDS_EACH=600   the parsers of outside bytes, that long each'
+
+build:
+	$(CARGO) build --release --locked --package pli
+
+run: build
+	@test -f $(RUN_DIR)/pli.toml || $(PLI) quickstart --dir $(RUN_DIR) \
+		--domain example.org --hostname mail.example.org \
+		--listen 127.0.0.1 --port-offset 10000
+	@exec $(PLI) serve --config $(RUN_DIR)/pli.toml
+
+test:
+	$(CARGO) xtask ci
+
+bench: build
+	benches/run.sh
+
+crash:
+	PLI_CRASH_ROUNDS=$(ROUNDS) $(CARGO) xtask crash
+
+fuzz:
+	PLI_FUZZ_SECONDS=$(SECONDS_EACH) $(CARGO) xtask fuzz
