@@ -32,7 +32,7 @@ pub enum CryptoError {
     #[error("wrapped by another root key: this key file does not belong to this store")]
     OtherRoot,
     /// The blob was wrapped by a version of the root key that this key file lacks.
-    #[error("wrapped by version {0} of the root key, which this key file lacks")]
+    #[error("wrapped by version {0} of a root key, which this key file lacks")]
     RootVersion(u32),
     /// Not a root key file at all.
     #[error("not a root key file")]

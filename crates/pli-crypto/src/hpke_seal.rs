@@ -2,7 +2,9 @@
 
 use hpke::aead::AesGcm256;
 use hpke::kdf::HkdfSha256;
-use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable, single_shot_open, single_shot_seal};
+use hpke::{
+    Deserializable, Kem, OpModeR, OpModeS, Serializable, single_shot_open, single_shot_seal,
+};
 use zeroize::Zeroizing;
 
 use crate::error::{CryptoError, OpenError, Result};
@@ -34,7 +36,9 @@ pub(crate) fn seal<K: Kem, const SIZE: usize>(
     }
     let mut out = [0; SIZE];
     let enc = enc.to_bytes();
-    let (head, tail) = out.split_at_mut_checked(enc.len()).ok_or(CryptoError::Malformed("seal"))?;
+    let (head, tail) = out
+        .split_at_mut_checked(enc.len())
+        .ok_or(CryptoError::Malformed("seal"))?;
     if tail.len() != sealed.len() {
         return Err(CryptoError::Malformed("seal"));
     }
@@ -49,11 +53,14 @@ pub(crate) fn open<K: Kem>(
     aad: &[u8],
     bytes: &[u8],
 ) -> Result<Secret32, OpenError> {
-    let (enc, sealed) = bytes.split_at_checked(K::EncappedKey::size()).ok_or(OpenError)?;
+    let (enc, sealed) = bytes
+        .split_at_checked(K::EncappedKey::size())
+        .ok_or(OpenError)?;
     let enc = K::EncappedKey::from_bytes(enc).map_err(|_| OpenError)?;
-    let plain = single_shot_open::<AesGcm256, HkdfSha256, K>(&OpModeR::Base, with, &enc, info, sealed, aad)
-        .map(Zeroizing::new)
-        .map_err(|_| OpenError)?;
+    let plain =
+        single_shot_open::<AesGcm256, HkdfSha256, K>(&OpModeR::Base, with, &enc, info, sealed, aad)
+            .map(Zeroizing::new)
+            .map_err(|_| OpenError)?;
     let bytes: &[u8; 32] = plain.as_slice().try_into().map_err(|_| OpenError)?;
     Ok(Secret32::new(*bytes))
 }

@@ -75,8 +75,16 @@ impl MessageKeys {
     }
 
     /// Seals a chunk in place and appends the tag. Each role and index is sealed once in a K3's life.
-    pub fn seal_chunk(&self, role: ChunkRole, index: u32, last: bool, aad: &[u8], in_out: &mut Vec<u8>) {
-        self.key(role).seal(chunk_nonce(role, index, last), aad, in_out);
+    pub fn seal_chunk(
+        &self,
+        role: ChunkRole,
+        index: u32,
+        last: bool,
+        aad: &[u8],
+        in_out: &mut Vec<u8>,
+    ) {
+        self.key(role)
+            .seal(chunk_nonce(role, index, last), aad, in_out);
     }
 
     /// Seals a chunk in place; returns the tag.
@@ -89,7 +97,8 @@ impl MessageKeys {
         aad: &[u8],
         in_out: &mut [u8],
     ) -> [u8; crate::TAG_BYTES] {
-        self.key(role).seal_detached(chunk_nonce(role, index, last), aad, in_out)
+        self.key(role)
+            .seal_detached(chunk_nonce(role, index, last), aad, in_out)
     }
 
     /// Opens a chunk (ciphertext and tag) in place.
@@ -101,12 +110,17 @@ impl MessageKeys {
         aad: &[u8],
         in_out: &'a mut [u8],
     ) -> Result<&'a mut [u8], OpenError> {
-        self.key(role).open(chunk_nonce(role, index, last), aad, in_out)
+        self.key(role)
+            .open(chunk_nonce(role, index, last), aad, in_out)
     }
 
     /// Whether a stored commitment is this key's, in constant time. To be asked before any chunk is opened.
     pub fn check_commitment(&self, stored: &[u8; 32]) -> Result<(), OpenError> {
-        if self.commitment.ct_eq(stored).into() { Ok(()) } else { Err(OpenError) }
+        if self.commitment.ct_eq(stored).into() {
+            Ok(())
+        } else {
+            Err(OpenError)
+        }
     }
 }
 
@@ -121,9 +135,13 @@ mod tests {
         let mut sealed = b"chunk".to_vec();
         keys.seal_chunk(ChunkRole::Body, 3, false, b"aad", &mut sealed);
         let open = |role, index, last, aad: &[u8]| {
-            keys.open_chunk(role, index, last, aad, &mut sealed.clone()).map(|p| p.to_vec())
+            keys.open_chunk(role, index, last, aad, &mut sealed.clone())
+                .map(|p| p.to_vec())
         };
-        assert_eq!(open(ChunkRole::Body, 3, false, b"aad"), Ok(b"chunk".to_vec()));
+        assert_eq!(
+            open(ChunkRole::Body, 3, false, b"aad"),
+            Ok(b"chunk".to_vec())
+        );
         assert!(open(ChunkRole::Body, 2, false, b"aad").is_err());
         assert!(open(ChunkRole::Body, 3, true, b"aad").is_err());
         assert!(open(ChunkRole::Header, 3, false, b"aad").is_err());
