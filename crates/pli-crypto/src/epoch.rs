@@ -9,12 +9,11 @@ use zeroize::Zeroizing;
 
 use crate::aad::Aad;
 use crate::account::AccountKeyBlob;
-use crate::aead::{AeadKey, NONCE_BYTES, hkdf};
+use crate::aead::{AeadKey, hkdf};
 use crate::codec::Reader;
 use crate::error::{CryptoError, OpenError, Result};
 use crate::hpke_seal::{self, X25519};
 use crate::message::MessageKey;
-use crate::random::random_bytes;
 use crate::secret::Secret32;
 use crate::wrap::{KeyWrap, SealedKey, WrappedKey};
 
@@ -252,26 +251,12 @@ impl EpochSecret {
 
     /// Wraps K3 under the derived key, with a random nonce (one wrap for each message and epoch: far below 2^32).
     pub fn wrap_key(&self, key: &MessageKey, aad: &[u8]) -> Result<WrappedKey> {
-        let nonce: [u8; NONCE_BYTES] = random_bytes()?;
-        let mut out = [0; WrappedKey::BYTES];
-        let (head, rest) = out.split_at_mut(NONCE_BYTES);
-        let (secret, tag) = rest.split_at_mut(32);
-        head.copy_from_slice(&nonce);
-        secret.copy_from_slice(key.0.expose());
-        tag.copy_from_slice(&self.wrap.seal_detached(nonce, aad, secret));
-        Ok(WrappedKey(out))
+        key.wrap_under(&self.wrap, aad)
     }
 
     /// Opens a wrap of [`EpochSecret::wrap_key`].
     pub fn open_wrap(&self, wrapped: &WrappedKey, aad: &[u8]) -> Result<MessageKey, OpenError> {
-        let (nonce, rest) = wrapped
-            .0
-            .split_first_chunk::<NONCE_BYTES>()
-            .ok_or(OpenError)?;
-        let mut rest = Zeroizing::new(rest.to_vec());
-        let plain = self.wrap.open(*nonce, aad, rest.as_mut())?;
-        let bytes: &[u8; 32] = (&*plain).try_into().map_err(|_| OpenError)?;
-        Ok(MessageKey(Secret32::new(*bytes)))
+        MessageKey::open_under(&self.wrap, wrapped, aad)
     }
 
     /// Opens whichever form the row has; for a seal also returns the wrap that should replace it.
