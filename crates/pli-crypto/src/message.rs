@@ -55,30 +55,6 @@ impl MessageKey {
         let bytes: &[u8; 32] = (&*plain).try_into().map_err(|_| OpenError)?;
         Ok(Self(Secret32::new(*bytes)))
     }
-
-    /// Wraps K3 under another symmetric key, with a random nonce (so that key wraps far fewer than 2^32 messages).
-    pub fn wrap_under(&self, key: &AeadKey, aad: &[u8]) -> Result<WrappedKey> {
-        let nonce: [u8; NONCE_BYTES] = random_bytes()?;
-        let mut out = [0; WrappedKey::BYTES];
-        let (head, rest) = out.split_at_mut(NONCE_BYTES);
-        let (secret, tag) = rest.split_at_mut(32);
-        head.copy_from_slice(&nonce);
-        secret.copy_from_slice(self.0.expose());
-        tag.copy_from_slice(&key.seal_detached(nonce, aad, secret));
-        Ok(WrappedKey(out))
-    }
-
-    /// Opens a wrap of [`MessageKey::wrap_under`].
-    pub fn open_under(key: &AeadKey, wrapped: &WrappedKey, aad: &[u8]) -> Result<Self, OpenError> {
-        let (nonce, rest) = wrapped
-            .0
-            .split_first_chunk::<NONCE_BYTES>()
-            .ok_or(OpenError)?;
-        let mut rest = Zeroizing::new(rest.to_vec());
-        let plain = key.open(*nonce, aad, rest.as_mut())?;
-        let bytes: &[u8; 32] = (&*plain).try_into().map_err(|_| OpenError)?;
-        Ok(Self(Secret32::new(*bytes)))
-    }
 }
 
 impl fmt::Debug for MessageKey {
