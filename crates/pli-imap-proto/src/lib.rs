@@ -1,7 +1,21 @@
-//! IMAP's grammar.
+//! IMAP's grammar: bytes to commands, and answers to bytes.
 mod chars;
+mod code;
 pub mod command;
+mod date;
+mod framer;
 pub mod limits;
+mod number;
+mod out;
+mod out_data;
+mod out_fetch;
+mod parse;
 mod sequence;
+pub mod utf7;
+pub use code::Code;
 pub use command::*;
-pub use sequence::{Bound, SequenceSet};
+pub use framer::{Announced, Event, Framer, Refusal};
+pub use out::{Out, Status};
+pub use out_data::{ESearch, ListAttribute, ListRow, QuotaResource, StatusValue};
+pub use parse::{parse, parse_append_end, parse_append_next, parse_append_prefix};
+pub use sequence::{Bound, Resolved, SequenceSet, write_compact};

@@ -1,0 +1,211 @@
+//! Response codes: the machine-readable part of OK, NO, BAD, BYE and PREAUTH.
+
+use pli_types::{ModSeq, Uid, UidValidity};
+
+use crate::out::Out;
+
+/// RFC 9051 §7.1, RFC 5530 and the extensions' codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code<'a> {
+    /// ALERT: the client must show the text.
+    Alert,
+    /// ALREADYEXISTS
+    AlreadyExists,
+    /// APPENDUID (RFC 4315 §3), the UIDs in the order of the messages.
+    AppendUid {
+        /// Of the mailbox.
+        validity: UidValidity,
+        /// One for each message.
+        uids: &'a [Uid],
+    },
+    /// AUTHENTICATIONFAILED
+    AuthenticationFailed,
+    /// AUTHORIZATIONFAILED
+    AuthorizationFailed,
+    /// BADCHARSET with the charsets that work; empty: no list.
+    BadCharset(&'a [&'a str]),
+    /// CANNOT
+    Cannot,
+    /// CAPABILITY with the list separated by blanks.
+    Capability(&'a str),
+    /// CLIENTBUG
+    ClientBug,
+    /// CLOSED (RFC 7162 §3.2.11)
+    Closed,
+    /// COMPRESSIONACTIVE (RFC 4978 §3)
+    CompressionActive,
+    /// CONTACTADMIN
+    ContactAdmin,
+    /// COPYUID (RFC 4315 §3): both in the order of the copying, equally long.
+    CopyUid {
+        /// Of the target mailbox.
+        validity: UidValidity,
+        /// In the source.
+        from: &'a [Uid],
+        /// In the target.
+        to: &'a [Uid],
+    },
+    /// CORRUPTION
+    Corruption,
+    /// EXPIRED
+    Expired,
+    /// EXPUNGEISSUED
+    ExpungeIssued,
+    /// HASCHILDREN
+    HasChildren,
+    /// HIGHESTMODSEQ (RFC 7162 §3.1.2.1)
+    HighestModSeq(ModSeq),
+    /// INUSE
+    InUse,
+    /// LIMIT
+    Limit,
+    /// MAILBOXID (RFC 8474 §4.1)
+    MailboxId(&'a str),
+    /// MODIFIED (RFC 7162 §3.1.3): numbers or UIDs in rising order.
+    Modified(&'a [u32]),
+    /// NOMODSEQ (RFC 7162 §3.1.2.2)
+    NoModSeq,
+    /// NONEXISTENT
+    NonExistent,
+    /// NOPERM
+    NoPerm,
+    /// NOTSAVED (RFC 9051 §6.4.4.1)
+    NotSaved,
+    /// OVERQUOTA (RFC 9208 §4.3.1)
+    OverQuota,
+    /// PARSE
+    Parse,
+    /// PERMANENTFLAGS: the flags between the parentheses.
+    PermanentFlags(&'a str),
+    /// PRIVACYREQUIRED
+    PrivacyRequired,
+    /// READ-ONLY
+    ReadOnly,
+    /// READ-WRITE
+    ReadWrite,
+    /// SERVERBUG
+    ServerBug,
+    /// TOOBIG (RFC 7888 §4, RFC 4469)
+    TooBig,
+    /// TRYCREATE
+    TryCreate,
+    /// UIDNEXT
+    UidNext(Uid),
+    /// UIDNOTSTICKY
+    UidNotSticky,
+    /// UIDVALIDITY
+    UidValidity(UidValidity),
+    /// UNAVAILABLE
+    Unavailable,
+    /// UNKNOWN-CTE
+    UnknownCte,
+    /// UNSEEN (RFC 3501 §7.1): the number of the first message without \Seen.
+    Unseen(u32),
+    /// USEATTR (RFC 6154 §3)
+    UseAttr,
+}
+
+impl Code<'_> {
+    /// The name, without arguments.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Alert => "ALERT",
+            Self::AlreadyExists => "ALREADYEXISTS",
+            Self::AppendUid { .. } => "APPENDUID",
+            Self::AuthenticationFailed => "AUTHENTICATIONFAILED",
+            Self::AuthorizationFailed => "AUTHORIZATIONFAILED",
+            Self::BadCharset(_) => "BADCHARSET",
+            Self::Cannot => "CANNOT",
+            Self::Capability(_) => "CAPABILITY",
+            Self::ClientBug => "CLIENTBUG",
+            Self::Closed => "CLOSED",
+            Self::CompressionActive => "COMPRESSIONACTIVE",
+            Self::ContactAdmin => "CONTACTADMIN",
+            Self::CopyUid { .. } => "COPYUID",
+            Self::Corruption => "CORRUPTION",
+            Self::Expired => "EXPIRED",
+            Self::ExpungeIssued => "EXPUNGEISSUED",
+            Self::HasChildren => "HASCHILDREN",
+            Self::HighestModSeq(_) => "HIGHESTMODSEQ",
+            Self::InUse => "INUSE",
+            Self::Limit => "LIMIT",
+            Self::MailboxId(_) => "MAILBOXID",
+            Self::Modified(_) => "MODIFIED",
+            Self::NoModSeq => "NOMODSEQ",
+            Self::NonExistent => "NONEXISTENT",
+            Self::NoPerm => "NOPERM",
+            Self::NotSaved => "NOTSAVED",
+            Self::OverQuota => "OVERQUOTA",
+            Self::Parse => "PARSE",
+            Self::PermanentFlags(_) => "PERMANENTFLAGS",
+            Self::PrivacyRequired => "PRIVACYREQUIRED",
+            Self::ReadOnly => "READ-ONLY",
+            Self::ReadWrite => "READ-WRITE",
+            Self::ServerBug => "SERVERBUG",
+            Self::TooBig => "TOOBIG",
+            Self::TryCreate => "TRYCREATE",
+            Self::UidNext(_) => "UIDNEXT",
+            Self::UidNotSticky => "UIDNOTSTICKY",
+            Self::UidValidity(_) => "UIDVALIDITY",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::UnknownCte => "UNKNOWN-CTE",
+            Self::Unseen(_) => "UNSEEN",
+            Self::UseAttr => "USEATTR",
+        }
+    }
+
+    /// Writes `[NAME arguments] `.
+    pub(crate) fn write(&self, out: &mut Out) {
+        out.raw(b"[");
+        out.raw(self.name().as_bytes());
+        match *self {
+            Self::AppendUid { validity, uids } => {
+                out.space_number(validity.get().into());
+                out.raw(b" ");
+                out.runs(uids.iter().map(|u| u.get()));
+            }
+            Self::CopyUid { validity, from, to } => {
+                out.space_number(validity.get().into());
+                out.raw(b" ");
+                out.runs(from.iter().map(|u| u.get()));
+                out.raw(b" ");
+                out.runs(to.iter().map(|u| u.get()));
+            }
+            Self::BadCharset(names) if !names.is_empty() => {
+                out.raw(b" (");
+                for (i, name) in names.iter().enumerate() {
+                    if i > 0 {
+                        out.raw(b" ");
+                    }
+                    out.astring(name.as_bytes());
+                }
+                out.raw(b")");
+            }
+            Self::Capability(list) => {
+                out.raw(b" ");
+                out.raw(list.as_bytes());
+            }
+            Self::HighestModSeq(m) => out.space_number(m.get()),
+            Self::MailboxId(id) => {
+                out.raw(b" (");
+                out.raw(id.as_bytes());
+                out.raw(b")");
+            }
+            Self::Modified(numbers) => {
+                out.raw(b" ");
+                out.runs(numbers.iter().copied());
+            }
+            Self::PermanentFlags(flags) => {
+                out.raw(b" (");
+                out.raw(flags.as_bytes());
+                out.raw(b")");
+            }
+            Self::UidNext(uid) => out.space_number(uid.get().into()),
+            Self::UidValidity(v) => out.space_number(v.get().into()),
+            Self::Unseen(n) => out.space_number(n.into()),
+            _ => {}
+        }
+        out.raw(b"] ");
+    }
+}

@@ -1,0 +1,417 @@
+//! Untagged data other than FETCH: LIST, STATUS, SEARCH, ESEARCH, EXISTS, VANISHED, QUOTA and their kin.
+
+use pli_types::{ModSeq, SpecialUse, Uid, UidValidity};
+
+use crate::command::{ListVerb, StatusItem, Tag};
+use crate::out::Out;
+
+/// RFC 9051 §7.3.1: attributes of a LIST answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListAttribute {
+    /// \NonExistent
+    NonExistent,
+    /// \Noinferiors
+    NoInferiors,
+    /// \Noselect
+    NoSelect,
+    /// \HasChildren
+    HasChildren,
+    /// \HasNoChildren
+    HasNoChildren,
+    /// \Marked
+    Marked,
+    /// \Unmarked
+    Unmarked,
+    /// \Subscribed
+    Subscribed,
+    /// \Remote
+    Remote,
+    /// \Inbox, only in XLIST
+    Inbox,
+    /// RFC 6154 §2. In XLIST Junk is written \Spam and Archive \AllMail is never written.
+    SpecialUse(SpecialUse),
+}
+
+impl ListAttribute {
+    /// As on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NonExistent => "\\NonExistent",
+            Self::NoInferiors => "\\Noinferiors",
+            Self::NoSelect => "\\Noselect",
+            Self::HasChildren => "\\HasChildren",
+            Self::HasNoChildren => "\\HasNoChildren",
+            Self::Marked => "\\Marked",
+            Self::Unmarked => "\\Unmarked",
+            Self::Subscribed => "\\Subscribed",
+            Self::Remote => "\\Remote",
+            Self::Inbox => "\\Inbox",
+            Self::SpecialUse(u) => u.attribute(),
+        }
+    }
+}
+
+/// One LIST, LSUB or XLIST answer.
+#[derive(Clone, Copy, Debug)]
+pub struct ListRow<'a> {
+    /// Which command it answers.
+    pub verb: ListVerb,
+    /// In the order to be written.
+    pub attributes: &'a [ListAttribute],
+    /// `None` gives NIL for a name without hierarchy.
+    pub separator: Option<char>,
+    /// UTF-8; empty for the answer to an empty pattern.
+    pub name: &'a str,
+    /// RFC 9051 §6.3.9.7 OLDNAME: the name before a rename or normalisation.
+    pub old_name: Option<&'a str>,
+    /// RFC 5258 §4 CHILDINFO: `SUBSCRIBED` below a name that RECURSIVEMATCH brought in.
+    pub child_info_subscribed: bool,
+}
+
+/// The value of a STATUS item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusValue<'a> {
+    /// A number.
+    Number(u64),
+    /// An object id, for MAILBOXID.
+    Id(&'a str),
+    /// NIL, for APPENDLIMIT without a limit.
+    Nil,
+}
+
+impl StatusItem {
+    /// As on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Messages => "MESSAGES",
+            Self::Recent => "RECENT",
+            Self::UidNext => "UIDNEXT",
+            Self::UidValidity => "UIDVALIDITY",
+            Self::Unseen => "UNSEEN",
+            Self::Deleted => "DELETED",
+            Self::Size => "SIZE",
+            Self::HighestModSeq => "HIGHESTMODSEQ",
+            Self::MailboxId => "MAILBOXID",
+            Self::DeletedStorage => "DELETED-STORAGE",
+            Self::AppendLimit => "APPENDLIMIT",
+        }
+    }
+}
+
+/// RFC 9051 §7.3.4: an ESEARCH answer; what is `None` is not written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ESearch<'a> {
+    /// The command's tag.
+    pub tag: Option<&'a Tag>,
+    /// Numbers are UIDs.
+    pub uid: bool,
+    /// MIN
+    pub min: Option<u32>,
+    /// MAX
+    pub max: Option<u32>,
+    /// COUNT
+    pub count: Option<u64>,
+    /// ALL: rising; not written when empty (RFC 9051 §7.3.4).
+    pub all: Option<&'a [u32]>,
+    /// MODSEQ (RFC 7162 §3.1.10)
+    pub modseq: Option<ModSeq>,
+}
+
+/// RFC 9208 §5.1: one resource of a QUOTA answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaResource<'a> {
+    /// `STORAGE` (in KiB), `MESSAGE`, `MAILBOX`
+    pub name: &'a str,
+    /// In use.
+    pub usage: u64,
+    /// At most.
+    pub limit: u64,
+}
+
+/// The mailbox.
+impl Out {
+    /// `* n EXISTS`
+    pub fn exists(&mut self, count: u32) {
+        self.counted(count, b" EXISTS\r\n");
+    }
+    /// `* n RECENT` (RFC 3501 §7.3.2)
+    pub fn recent(&mut self, count: u32) {
+        self.counted(count, b" RECENT\r\n");
+    }
+    /// `* n EXPUNGE`
+    pub fn expunge(&mut self, number: u32) {
+        self.counted(number, b" EXPUNGE\r\n");
+    }
+    fn counted(&mut self, n: u32, what: &[u8]) {
+        self.raw(b"* ");
+        self.number(n.into());
+        self.raw(what);
+    }
+    /// `* VANISHED (EARLIER) set` (RFC 7162 §3.2.10); the UIDs rise; nothing for none.
+    pub fn vanished(&mut self, earlier: bool, uids: impl IntoIterator<Item = Uid>) {
+        let mut uids = uids.into_iter().peekable();
+        if uids.peek().is_none() {
+            return;
+        }
+        self.raw(if earlier { b"* VANISHED (EARLIER) " } else { b"* VANISHED " });
+        self.runs(uids.map(Uid::get));
+        self.crlf();
+    }
+    /// `* FLAGS (...)` with what stands between the parentheses.
+    pub fn flags(&mut self, flags: &str) {
+        self.raw(b"* FLAGS (");
+        self.raw(flags.as_bytes());
+        self.raw(b")\r\n");
+    }
+    /// `* SEARCH n n`, with RFC 7162 §3.1.6 `(MODSEQ n)`, which an empty answer leaves out.
+    pub fn search(&mut self, numbers: &[u32], modseq: Option<ModSeq>) {
+        self.numbers(b"* SEARCH", numbers, modseq);
+    }
+    /// `* SORT n n` (RFC 5256 §4)
+    pub fn sort(&mut self, numbers: &[u32], modseq: Option<ModSeq>) {
+        self.numbers(b"* SORT", numbers, modseq);
+    }
+    fn numbers(&mut self, verb: &[u8], numbers: &[u32], modseq: Option<ModSeq>) {
+        self.raw(verb);
+        for &n in numbers {
+            self.space_number(n.into());
+        }
+        if let Some(modseq) = modseq.filter(|_| !numbers.is_empty()) {
+            self.modseq_list(modseq);
+        }
+        self.crlf();
+    }
+    /// `* ESEARCH (TAG "t") UID MIN n MAX n ALL set COUNT n MODSEQ n`
+    pub fn esearch(&mut self, answer: &ESearch<'_>) {
+        self.raw(b"* ESEARCH");
+        if let Some(tag) = answer.tag {
+            self.raw(b" (TAG ");
+            self.string(tag.as_str().as_bytes());
+            self.raw(b")");
+        }
+        if answer.uid {
+            self.raw(b" UID");
+        }
+        if let Some(min) = answer.min {
+            self.raw(b" MIN");
+            self.space_number(min.into());
+        }
+        if let Some(max) = answer.max {
+            self.raw(b" MAX");
+            self.space_number(max.into());
+        }
+        if let Some(all) = answer.all.filter(|a| !a.is_empty()) {
+            self.raw(b" ALL ");
+            self.runs(all.iter().copied());
+        }
+        if let Some(count) = answer.count {
+            self.raw(b" COUNT");
+            self.space_number(count);
+        }
+        if let Some(modseq) = answer.modseq {
+            self.raw(b" MODSEQ");
+            self.space_number(modseq.get());
+        }
+        self.crlf();
+    }
+    /// `* THREAD` and, for each thread, `thread_open`, numbers, `thread_close`; at the end `thread_end` (RFC 5256 §4).
+    pub fn thread_start(&mut self) {
+        self.raw(b"* THREAD ");
+        self.first_item = true;
+    }
+    /// `(`
+    pub fn thread_open(&mut self) {
+        self.raw(b"(");
+        self.first_item = true;
+    }
+    /// A message, with the blank before it if it needs one.
+    pub fn thread_number(&mut self, n: u32) {
+        if !std::mem::replace(&mut self.first_item, false) {
+            self.raw(b" ");
+        }
+        self.number(n.into());
+    }
+    /// A blank between a message and its branches.
+    pub fn thread_branches(&mut self) {
+        self.raw(b" ");
+    }
+    /// `)`
+    pub fn thread_close(&mut self) {
+        self.raw(b")");
+    }
+    /// The line end.
+    pub fn thread_end(&mut self) {
+        if self.as_bytes().ends_with(b"* THREAD ") {
+            self.truncate(self.len() - 1);
+        }
+        self.crlf();
+    }
+}
+
+/// Mailboxes.
+impl Out {
+    /// `* LIST (attributes) "/" name (extended data)`
+    pub fn list(&mut self, row: &ListRow<'_>) {
+        self.raw(match row.verb {
+            ListVerb::List => b"* LIST (",
+            ListVerb::Lsub => b"* LSUB (",
+            ListVerb::Xlist => b"* XLIST (",
+        });
+        for (i, attribute) in row.attributes.iter().enumerate() {
+            if i > 0 {
+                self.raw(b" ");
+            }
+            let name = match (row.verb, *attribute) {
+                // XLIST predates RFC 6154 and calls junk so.
+                (ListVerb::Xlist, ListAttribute::SpecialUse(SpecialUse::Junk)) => "\\Spam",
+                (_, other) => other.name(),
+            };
+            self.raw(name.as_bytes());
+        }
+        self.raw(b") ");
+        match row.separator {
+            None => self.raw(b"NIL"),
+            Some(c) => self.string(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+        self.raw(b" ");
+        self.mailbox(row.name);
+        if row.verb == ListVerb::List {
+            self.list_extended(row);
+        }
+        self.crlf();
+    }
+    fn list_extended(&mut self, row: &ListRow<'_>) {
+        if row.old_name.is_none() && !row.child_info_subscribed {
+            return;
+        }
+        self.raw(b" (");
+        if row.child_info_subscribed {
+            self.raw(b"\"CHILDINFO\" (\"SUBSCRIBED\")");
+        }
+        if let Some(old) = row.old_name {
+            if row.child_info_subscribed {
+                self.raw(b" ");
+            }
+            self.raw(b"\"OLDNAME\" (");
+            self.mailbox(old);
+            self.raw(b")");
+        }
+        self.raw(b")");
+    }
+    /// `* STATUS name (ITEM value ...)`
+    pub fn status(&mut self, name: &str, items: &[(StatusItem, StatusValue<'_>)]) {
+        self.raw(b"* STATUS ");
+        self.mailbox(name);
+        self.raw(b" (");
+        for (i, (item, value)) in items.iter().enumerate() {
+            if i > 0 {
+                self.raw(b" ");
+            }
+            self.raw(item.name().as_bytes());
+            self.raw(b" ");
+            match value {
+                StatusValue::Number(n) => self.number(*n),
+                StatusValue::Nil => self.raw(b"NIL"),
+                StatusValue::Id(id) => {
+                    self.raw(b"(");
+                    self.atom(id);
+                    self.raw(b")");
+                }
+            }
+        }
+        self.raw(b")\r\n");
+    }
+    /// `* NAMESPACE ((prefix "/")) ...` (RFC 2342 §5); an empty slice gives NIL. All have one separator.
+    pub fn namespace(&mut self, personal: &[&str], others: &[&str], shared: &[&str], separator: char) {
+        self.raw(b"* NAMESPACE");
+        for group in [personal, others, shared] {
+            if group.is_empty() {
+                self.raw(b" NIL");
+                continue;
+            }
+            self.raw(b" (");
+            for prefix in group {
+                self.raw(b"(");
+                let spelt = if self.is_utf8() { (*prefix).to_owned() } else { crate::utf7::encode(prefix) };
+                self.string(spelt.as_bytes());
+                self.raw(b" ");
+                self.string(separator.encode_utf8(&mut [0; 4]).as_bytes());
+                self.raw(b")");
+            }
+            self.raw(b")");
+        }
+        self.crlf();
+    }
+    /// `* QUOTAROOT mailbox root ...` (RFC 9208 §4.2.2)
+    pub fn quota_root(&mut self, mailbox: &str, roots: &[&str]) {
+        self.raw(b"* QUOTAROOT ");
+        self.mailbox(mailbox);
+        for root in roots {
+            self.raw(b" ");
+            self.quota_name(root);
+        }
+        self.crlf();
+    }
+    /// `* QUOTA root (NAME usage limit ...)` (RFC 9208 §4.2.1)
+    pub fn quota(&mut self, root: &str, resources: &[QuotaResource<'_>]) {
+        self.raw(b"* QUOTA ");
+        self.quota_name(root);
+        self.raw(b" (");
+        for (i, resource) in resources.iter().enumerate() {
+            if i > 0 {
+                self.raw(b" ");
+            }
+            self.atom(resource.name);
+            self.space_number(resource.usage);
+            self.space_number(resource.limit);
+        }
+        self.raw(b")\r\n");
+    }
+    fn quota_name(&mut self, root: &str) {
+        self.string(root.as_bytes());
+    }
+}
+
+/// The server.
+impl Out {
+    /// `* CAPABILITY list`
+    pub fn capability(&mut self, list: &str) {
+        self.raw(b"* CAPABILITY ");
+        self.raw(list.as_bytes());
+        self.crlf();
+    }
+    /// `* ENABLED ...` (RFC 5161 §3.2); empty if nothing was.
+    pub fn enabled(&mut self, names: &[&str]) {
+        self.raw(b"* ENABLED");
+        for name in names {
+            self.raw(b" ");
+            self.atom(name);
+        }
+        self.crlf();
+    }
+    /// `* ID (...)` (RFC 2971 §3.2); no fields give NIL.
+    pub fn id(&mut self, fields: &[(&str, Option<&str>)]) {
+        self.raw(b"* ID ");
+        if fields.is_empty() {
+            self.raw(b"NIL");
+        } else {
+            for (i, (name, value)) in fields.iter().enumerate() {
+                self.raw(if i == 0 { b"(" } else { b" " });
+                self.string(name.as_bytes());
+                self.raw(b" ");
+                self.nstring(value.map(str::as_bytes));
+            }
+            self.raw(b")");
+        }
+        self.crlf();
+    }
+    /// The untagged lines that SELECT gives besides EXISTS and FLAGS: UIDVALIDITY and UIDNEXT.
+    pub fn uid_lines(&mut self, validity: UidValidity, next: Uid) {
+        use crate::code::Code;
+        use crate::out::Status;
+        self.untagged(Status::Ok, Some(Code::UidValidity(validity)), "UIDs valid");
+        self.untagged(Status::Ok, Some(Code::UidNext(next)), "Predicted next UID");
+    }
+}
