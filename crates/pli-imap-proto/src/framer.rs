@@ -98,6 +98,8 @@ enum State {
 pub struct Framer {
     state: State,
     buf: Vec<u8>,
+    /// Where in `buf` the text behind the last literal starts: nothing before it can be part of a `{n}`.
+    text_start: usize,
     /// Bytes of text of this command, without literals.
     text_bytes: usize,
     literals_count: usize,
@@ -149,11 +151,13 @@ impl Framer {
             }
             self.buf = Vec::new();
             self.text_bytes = 0;
+            self.text_start = 0;
             self.state = State::Stream { left: announced.bytes };
         }
     }
 
-    /// The announced message is taken into the command, whatever its size: the session knows that it is small.
+    /// The announced message is taken into the command, whatever its size: the session knows that it is small. All
+    /// messages of one APPEND are collected or all are streamed.
     pub fn collect(&mut self) {
         if let State::Asked(announced) = self.state {
             self.begin_collect(announced);
@@ -275,7 +279,7 @@ impl Framer {
             }
             Scan::Line(line) => line,
         };
-        if let Some(announced) = read_marker(&line) {
+        if let Some(announced) = line.get(self.text_start..).and_then(read_marker) {
             self.buf = line.into_owned();
             return self.announce(announced);
         }
@@ -317,8 +321,13 @@ impl Framer {
         self.buf.extend_from_slice(b"\r\n");
         self.state = State::Collect { left: announced.bytes, binary: announced.binary };
         if announced.bytes == 0 {
-            self.state = State::Text;
+            self.end_collect();
         }
+    }
+
+    const fn end_collect(&mut self) {
+        self.state = State::Text;
+        self.text_start = self.buf.len();
     }
 
     /// RFC 9051 §4.3: a client that waits gives the command up when it is answered NO or BAD; another one sends all.
@@ -352,7 +361,10 @@ impl Framer {
             return Some(Event::Refused { tag, why: Refusal::Nul });
         }
         self.buf.extend_from_slice(piece);
-        self.state = if left == 0 { State::Text } else { State::Collect { left, binary } };
+        self.state = State::Collect { left, binary };
+        if left == 0 {
+            self.end_collect();
+        }
         None
     }
 
@@ -361,9 +373,10 @@ impl Framer {
     }
 
     fn refused<'i>(&mut self, tag: Option<Tag>, why: Refusal) -> Event<'i> {
-        let tail = if why == Refusal::Nul { Vec::new() } else { std::mem::take(&mut self.buf) };
+        let buf = std::mem::take(&mut self.buf);
+        let tail = if why == Refusal::Nul { None } else { buf.get(self.text_start..) };
         self.reset();
-        self.skip_line(&tail);
+        self.skip_line(tail.unwrap_or_default());
         Event::Refused { tag, why }
     }
 

@@ -150,11 +150,11 @@ impl Out {
             return self.string(&clean);
         }
         let line_end = memchr::memchr2(b'\r', b'\n', bytes).is_some();
-        let eight_bit = !bytes.is_ascii() && !(self.utf8 && std::str::from_utf8(bytes).is_ok());
-        if bytes.len() > QUOTED_BYTES_MAX || line_end || eight_bit {
-            self.literal(bytes);
-        } else {
+        let quotable = bytes.is_ascii() || self.utf8 && std::str::from_utf8(bytes).is_ok();
+        if quotable && !line_end && bytes.len() <= QUOTED_BYTES_MAX {
             self.quoted(bytes);
+        } else {
+            self.literal(bytes);
         }
     }
     /// Between quotes; the caller knows that no CR, LF or NUL is in it.
