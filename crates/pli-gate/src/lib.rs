@@ -1,9 +1,19 @@
 //! What a session may do now: rights, quota, rate, audit, one table for all protocols; it makes the permits.
 //!
 //! No protocol bytes, no sockets. The gate owns the store's only [`pli_store::Mint`]: nobody else can make a permit.
-//! Read [`policy`] (the table), then [`Gate::admit`].
+//!
+//! Invariants: what the table does not allow is refused; a refusal is recorded (a bounded number each second); no login
+//! is answered before its event is durable; an unknown account takes the time of a wrong password.
+//!
+//! Read [`policy`] (the table), then [`Gate::admit`], then [`Gate::authenticate`].
 
 mod gate;
+pub mod limits;
+mod login;
 pub mod policy;
+mod refusal;
+mod throttle;
 
-pub use gate::{AuthError, Gate, Login, Refusal, Target};
+pub use gate::{Gate, Target};
+pub use login::{AuthError, Login};
+pub use refusal::Refusal;
