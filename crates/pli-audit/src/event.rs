@@ -21,6 +21,7 @@ const REASON_CHARS_MAX: usize = 500;
 const TEXT_CHARS_MAX: usize = 100;
 const PARTIES_MAX: usize = 500;
 const COUNTS_MAX: usize = 64;
+const COUNT_NAME_BYTES_MAX: usize = 40;
 
 /// One recorded act.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -424,7 +425,8 @@ impl Event {
         while self.counts.len() > COUNTS_MAX {
             self.counts.pop_last();
         }
-        self.counts.retain(|name, _| name.len() <= TEXT_CHARS_MAX);
+        self.counts
+            .retain(|name, _| name.len() <= COUNT_NAME_BYTES_MAX);
     }
 }
 

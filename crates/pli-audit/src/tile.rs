@@ -69,7 +69,7 @@ impl TileId {
             let (level, rest) = rest.split_once('/')?;
             let level: u8 = level.parse().ok().filter(|l| *l <= LEVEL_MAX)?;
             let (index, width) = match rest.split_once(".p/") {
-                Some((index, width)) => (index, width.parse().ok()?),
+                Some((index, width)) => (index, width.parse().ok().filter(|w| *w > 0)?),
                 None => (rest, 256_u16),
             };
             let mut number: u64 = 0;
