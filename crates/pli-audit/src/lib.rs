@@ -8,7 +8,7 @@
 //! hash goes into the [`Tree`]; now and then a [`Checkpoint`] of the tree is signed. A retention period ends by
 //! destroying a month's key and its sealed events, while leaves, tree and checkpoints stay and stay valid.
 //!
-//! Standards: RFC 6962 §2.1 (tree and proofs), C2SP tlog-tiles, tlog-checkpoint and signed-note.
+//! Standards: RFC 6962 §2.1 (tree and proofs), C2SP tlog-tiles, tlog-checkpoint, tlog-proof and signed-note.
 //!
 //! Invariants:
 //! - An event's sequence is its index in the tree.
@@ -19,6 +19,7 @@
 
 mod bundle;
 mod class;
+mod entry_proof;
 mod error;
 mod event;
 mod leaf;
@@ -31,6 +32,7 @@ mod verify;
 
 pub use bundle::{ENTRY_BYTES_MAX, decode_bundle, encode_bundle};
 pub use class::{Class, LogKeyId, Month};
+pub use entry_proof::EntryProof;
 pub use error::{AuditError, Result};
 pub use event::{
     EVENT_BYTES_MAX, Event, Object, Origin, Outcome, Party, Policy, Pseudonym, PseudonymKey, Status,
