@@ -77,6 +77,21 @@ impl Address {
     pub fn key(&self) -> String {
         format!("{}@{}", self.local.to_lowercase(), self.domain)
     }
+    /// The domain in ASCII (A-labels), for DNS and for peers without SMTPUTF8. Address literals as they are.
+    #[must_use]
+    pub fn domain_ascii(&self) -> String {
+        // What normalise_domain let through converts; a domain that does not is shown as it is and will not resolve.
+        idna::domain_to_ascii(&self.domain).unwrap_or_else(|_| self.domain.to_string())
+    }
+    /// As an envelope carries it: with A-labels unless the session speaks SMTPUTF8 (RFC 6531 §3.7.2).
+    #[must_use]
+    pub fn wire(&self, smtputf8: bool) -> String {
+        let text = self.to_string();
+        match text.rsplit_once('@') {
+            Some((local, _)) if !smtputf8 => format!("{local}@{}", self.domain_ascii()),
+            _ => text,
+        }
+    }
     /// Whether local part or domain leave ASCII (then SMTPUTF8 is needed).
     #[must_use]
     pub fn is_international(&self) -> bool {

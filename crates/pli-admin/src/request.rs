@@ -1,0 +1,188 @@
+//! What an administrator can ask for.
+
+use pli_types::{Address, ByteCount, QueueId};
+use serde::{Deserialize, Serialize};
+
+/// A quota as an administrator sets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QuotaSetting {
+    /// The profile's.
+    Profile,
+    /// No limit.
+    Unlimited,
+    /// So many bytes.
+    Bytes(ByteCount),
+}
+
+/// One administrative act. On the wire: `{"request": "account-add", …}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
+pub enum Request {
+    /// Adds an account with the default mailboxes. Without a password one is made and returned, once.
+    AccountAdd {
+        /// Its address and login name.
+        address: Address,
+        /// The password in the clear; hashed at once, never stored or logged.
+        password: Option<PlainPassword>,
+        /// Profile; `staff` if none is given.
+        profile: Option<String>,
+        /// Quota; the profile's if none is given.
+        quota: Option<QuotaSetting>,
+        /// Shown name.
+        display_name: Option<String>,
+        /// `fr` or `en`.
+        language: Option<String>,
+    },
+    /// All accounts.
+    AccountList,
+    /// One account with its quota and mailboxes' count.
+    AccountShow {
+        /// Which.
+        address: Address,
+    },
+    /// Changes an account; what is not given stays.
+    AccountSet {
+        /// Which.
+        address: Address,
+        /// New password.
+        password: Option<PlainPassword>,
+        /// New profile.
+        profile: Option<String>,
+        /// New quota.
+        quota: Option<QuotaSetting>,
+        /// New shown name.
+        display_name: Option<String>,
+        /// New language.
+        language: Option<String>,
+    },
+    /// No login and no submission from now on; mail is still received.
+    AccountSuspend {
+        /// Which.
+        address: Address,
+        /// False takes the account up again.
+        suspended: bool,
+    },
+    /// Removes an account with its mail and keys.
+    AccountRemove {
+        /// Which.
+        address: Address,
+    },
+    /// Adds or replaces an alias.
+    AliasAdd {
+        /// The alias; local part `*` is the domain's catch-all.
+        address: Address,
+        /// Where its mail goes.
+        targets: Vec<Address>,
+    },
+    /// All aliases.
+    AliasList,
+    /// Removes an alias.
+    AliasRemove {
+        /// Which.
+        address: Address,
+    },
+    /// Takes mail for a domain.
+    DomainAdd {
+        /// Its name.
+        name: String,
+    },
+    /// All domains.
+    DomainList,
+    /// Stops taking mail for a domain.
+    DomainRemove {
+        /// Its name.
+        name: String,
+    },
+    /// An account's quota and use.
+    QuotaShow {
+        /// Whose.
+        address: Address,
+    },
+    /// Sets an account's quota.
+    QuotaSet {
+        /// Whose.
+        address: Address,
+        /// What.
+        quota: QuotaSetting,
+    },
+    /// Counts an account's use again; finds nothing to correct, or there is a defect.
+    QuotaRecalculate {
+        /// Whose.
+        address: Address,
+    },
+    /// The configured profiles.
+    ProfileList,
+    /// Rows of the outbound queue.
+    QueueList {
+        /// At most so many.
+        limit: usize,
+    },
+    /// One row.
+    QueueShow {
+        /// Which.
+        id: QueueId,
+    },
+    /// Tries a row at once.
+    QueueRetry {
+        /// Which.
+        id: QueueId,
+    },
+    /// Keeps a row until it is released.
+    QueueHold {
+        /// Which.
+        id: QueueId,
+    },
+    /// Takes a held row up again.
+    QueueRelease {
+        /// Which.
+        id: QueueId,
+    },
+    /// Ends a row without delivery and without a bounce.
+    QueueDrop {
+        /// Which.
+        id: QueueId,
+    },
+    /// The newest audit events, oldest of them first.
+    AuditTail {
+        /// So many.
+        count: u64,
+    },
+    /// Audit events from an index.
+    AuditExport {
+        /// The first index.
+        from: u64,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Reads every audit entry's bytes again and compares them with the tree and its signed checkpoint.
+    AuditVerify,
+    /// Sizes and counts.
+    StoreStat,
+    /// Authenticates every frame and compares index, counts and quota with the log.
+    StoreVerify,
+    /// Ages of the keys.
+    KeyStatus,
+    /// Submits a message in an account's name, as if it had logged in.
+    Send {
+        /// Whose account.
+        from: Address,
+        /// To whom.
+        to: Vec<Address>,
+        /// The message; RFC 5322, line ends CRLF or LF.
+        message: String,
+    },
+    /// Whether the server is well.
+    Health,
+}
+
+/// A password in the clear on its way to being hashed. Its text never shows in `Debug`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PlainPassword(pub String);
+
+impl std::fmt::Debug for PlainPassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PlainPassword(redacted)")
+    }
+}

@@ -1,0 +1,232 @@
+//! Carries requests out.
+
+use std::sync::Arc;
+
+use pli_crypto::SecretString;
+use pli_gate::{Gate, Refusal, Target};
+use pli_store::StoreError;
+use pli_types::{AccountId, Action, Address, MailboxName, SessionInfo, SpecialUse, UnixMillis};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{ErrorKind, Failure, PlainPassword, Reply, Request};
+
+mod account;
+mod audit;
+mod queue;
+mod routing;
+mod send;
+
+type Result<T = Value, E = Failure> = std::result::Result<T, E>;
+
+/// What a new account has besides INBOX, all subscribed.
+pub const DEFAULT_MAILBOXES: [(&str, SpecialUse); 5] = [
+    ("Drafts", SpecialUse::Drafts),
+    ("Sent", SpecialUse::Sent),
+    ("Junk", SpecialUse::Junk),
+    ("Trash", SpecialUse::Trash),
+    ("Archive", SpecialUse::Archive),
+];
+
+/// What the server says of itself; offline there is none.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ServerStatus {
+    /// Program version.
+    pub version: String,
+    /// When it started, in seconds of Unix time.
+    pub started: i64,
+    /// Process id.
+    pub pid: u32,
+    /// `imaps 127.0.0.1:10993` and so on.
+    pub listeners: Vec<String>,
+}
+
+/// The one place where administrative requests are carried out, online and offline.
+pub struct AdminService {
+    gate: Arc<Gate>,
+    status: Option<ServerStatus>,
+    now: Box<dyn Fn() -> UnixMillis + Send + Sync>,
+}
+
+impl AdminService {
+    /// Over a gate. `status` is `None` offline; `now` is the clock.
+    pub fn new(
+        gate: Arc<Gate>,
+        status: Option<ServerStatus>,
+        now: impl Fn() -> UnixMillis + Send + Sync + 'static,
+    ) -> Self {
+        Self { gate, status, now: Box::new(now) }
+    }
+
+    /// Carries one request out in the name of the session.
+    pub async fn handle(&self, session: &Arc<SessionInfo>, request: Request) -> Reply {
+        self.dispatch(session, request).await.into()
+    }
+
+    async fn dispatch(&self, session: &Arc<SessionInfo>, request: Request) -> Result {
+        let call = Call { service: self, session };
+        match request {
+            Request::AccountAdd { address, password, profile, quota, display_name, language } => {
+                call.account_add(account::New { address, password, profile, quota, display_name, language }).await
+            }
+            Request::AccountList => call.account_list(),
+            Request::AccountShow { address } => call.account_show(&address),
+            Request::AccountSet { address, password, profile, quota, display_name, language } => {
+                call.account_set(account::New { address, password, profile, quota, display_name, language }).await
+            }
+            Request::AccountSuspend { address, suspended } => call.account_suspend(&address, suspended).await,
+            Request::AccountRemove { address } => call.account_remove(&address).await,
+            Request::AliasAdd { address, targets } => call.alias_add(address, targets).await,
+            Request::AliasList => call.alias_list(),
+            Request::AliasRemove { address } => call.alias_remove(address).await,
+            Request::DomainAdd { name } => call.domain_add(&name).await,
+            Request::DomainList => call.domain_list(),
+            Request::DomainRemove { name } => call.domain_remove(&name).await,
+            Request::QuotaShow { address } => call.quota_show(&address),
+            Request::QuotaSet { address, quota } => call.quota_set(&address, quota).await,
+            Request::QuotaRecalculate { address } => call.quota_recalculate(&address).await,
+            Request::ProfileList => call.profile_list(),
+            Request::QueueList { limit } => call.queue_list(limit),
+            Request::QueueShow { id } => call.queue_show(id),
+            Request::QueueRetry { id } => call.queue_change(id, pli_store::QueueChange::Retry).await,
+            Request::QueueHold { id } => call.queue_change(id, pli_store::QueueChange::Hold).await,
+            Request::QueueRelease { id } => call.queue_change(id, pli_store::QueueChange::Release).await,
+            Request::QueueDrop { id } => call.queue_drop(id).await,
+            Request::AuditTail { count } => call.audit_tail(count).await,
+            Request::AuditExport { from, limit } => call.audit_export(from, limit).await,
+            Request::AuditVerify => call.audit_verify().await,
+            Request::StoreStat => call.store_stat(),
+            Request::StoreVerify => call.store_verify().await,
+            Request::KeyStatus => call.key_status(),
+            Request::Send { from, to, message } => call.send(&from, &to, &message).await,
+            Request::Health => call.health(),
+        }
+    }
+}
+
+/// One request being carried out.
+struct Call<'a> {
+    service: &'a AdminService,
+    session: &'a Arc<SessionInfo>,
+}
+
+impl Call<'_> {
+    fn gate(&self) -> &Gate {
+        &self.service.gate
+    }
+    fn store(&self) -> &pli_store::Store {
+        self.service.gate.store()
+    }
+    /// Leave for an action on an account, or on none.
+    fn admit(&self, action: Action, account: Option<AccountId>) -> Result<pli_store::Permit> {
+        let target = Target { account, ..Target::default() };
+        self.gate().admit(self.session, action, &target).map_err(refused)
+    }
+    fn account(&self, address: &Address) -> Result<pli_store::Account> {
+        self.store()
+            .account_by_key(&address.key())
+            .map_err(failed)?
+            .ok_or_else(|| Failure::new(ErrorKind::NotFound, format!("there is no account {address}")))
+    }
+
+    fn health(&self) -> Result {
+        let stat = self.store().stat().map_err(failed)?;
+        let (entries, checkpoint) = self.store().audit_checkpoint();
+        Ok(json!({
+            "running": self.service.status.is_some(),
+            "server": self.service.status,
+            "time": (self.service.now)().secs(),
+            "store": { "accounts": stat.accounts, "messages": stat.messages, "queued": stat.queued,
+                       "index": stat.index_engine },
+            "audit": { "entries": entries, "checkpoint": checkpoint.is_some() },
+        }))
+    }
+
+    fn store_stat(&self) -> Result {
+        let stat = self.store().stat().map_err(failed)?;
+        serde_json::to_value(stat).map_err(|e| Failure::new(ErrorKind::Unavailable, e.to_string()))
+    }
+
+    fn key_status(&self) -> Result {
+        let permit = self.admit(Action::Operate, None)?;
+        drop(permit);
+        let now = (self.service.now)();
+        Ok(json!({
+            "epoch": pli_crypto::Epoch::at(now).0,
+            "epoch_days": pli_crypto::EPOCH_DAYS,
+            "key_store": "file",
+        }))
+    }
+
+    async fn store_verify(&self) -> Result {
+        let permit = self.admit(Action::Verify, None)?;
+        let store = self.store().clone();
+        let report = blocking(move || store.verify(&permit, &mut |_, _| {})).await?;
+        verified(&report)
+    }
+}
+
+/// A report as a reply: damage is a failure that carries the report.
+fn verified(report: &pli_store::VerifyReport) -> Result {
+    let value = serde_json::to_value(report).map_err(|e| Failure::new(ErrorKind::Unavailable, e.to_string()))?;
+    if report.damage.is_empty() { Ok(value) } else { Err(Failure::new(ErrorKind::Damaged, value.to_string())) }
+}
+
+/// Runs something long off the async workers.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::result::Result<T, StoreError> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(failed),
+        Err(_) => Err(Failure::new(ErrorKind::Unavailable, "the work was broken off")),
+    }
+}
+
+fn refused(refusal: Refusal) -> Failure {
+    let kind = match refusal {
+        Refusal::Unavailable | Refusal::RateLimited => ErrorKind::Unavailable,
+        _ => ErrorKind::Refused,
+    };
+    Failure::new(kind, refusal.to_string())
+}
+
+/// The store's errors as the administrator sees them.
+fn failed(error: StoreError) -> Failure {
+    let kind = match &error {
+        StoreError::NoAccount(_)
+        | StoreError::NoMailbox
+        | StoreError::NoMessage
+        | StoreError::NoQueueRow(_)
+        | StoreError::Missing(_) => ErrorKind::NotFound,
+        StoreError::Exists(_) => ErrorKind::Exists,
+        StoreError::Impossible(_) | StoreError::OverQuota { .. } | StoreError::Limit(_) | StoreError::WrongPermit => {
+            ErrorKind::Refused
+        }
+        StoreError::Damaged(_) | StoreError::Keys(_) => ErrorKind::Damaged,
+        StoreError::DiskFull | StoreError::Stopped(_) | StoreError::Rebuilding | StoreError::Io(_) => {
+            ErrorKind::Unavailable
+        }
+    };
+    Failure::new(kind, error.to_string())
+}
+
+/// Hashes a password off the async workers.
+async fn hash(password: &PlainPassword) -> Result<String> {
+    if password.0.is_empty() {
+        return Err(Failure::new(ErrorKind::Usage, "the password is empty"));
+    }
+    let secret = SecretString::new(password.0.clone());
+    match tokio::task::spawn_blocking(move || pli_crypto::hash_password(&secret)).await {
+        Ok(Ok(phc)) => Ok(phc),
+        Ok(Err(error)) => Err(Failure::new(ErrorKind::Unavailable, error.to_string())),
+        Err(_) => Err(Failure::new(ErrorKind::Unavailable, "hashing was broken off")),
+    }
+}
+
+/// The names of [`DEFAULT_MAILBOXES`].
+fn default_mailboxes() -> Vec<(MailboxName, Option<SpecialUse>)> {
+    DEFAULT_MAILBOXES
+        .into_iter()
+        .filter_map(|(name, special_use)| Some((MailboxName::new(name).ok()?, Some(special_use))))
+        .collect()
+}
