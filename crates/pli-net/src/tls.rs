@@ -1,0 +1,92 @@
+//! Server side TLS: certificate and key from PEM bytes, replaceable while serving.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::NoServerSessionStorage;
+use thiserror::Error;
+use tokio_rustls::TlsAcceptor;
+
+/// Why a certificate or key was not taken. Nothing changes then: what was loaded before stays in force.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// The chain is not PEM, or holds no certificate.
+    #[error("no certificate in the chain file: {0}")]
+    Chain(String),
+    /// The key is not PEM, or of a kind that is not known.
+    #[error("no private key in the key file: {0}")]
+    Key(String),
+    /// The key is not the certificate's, or rustls refuses it otherwise.
+    #[error("certificate and key do not work together: {0}")]
+    Pair(#[from] rustls::Error),
+}
+
+/// The ring provider, the only one in the tree.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+struct Loaded {
+    resuming: Arc<ServerConfig>,
+    ticketless: Arc<ServerConfig>,
+}
+
+/// TLS of all doors: one certificate chain with its key, in two forms. Shared behind an `Arc`; [`Self::reload`]
+/// swaps the contents, and connections accepted afterwards use the new ones.
+pub struct TlsConfig {
+    loaded: RwLock<Loaded>,
+}
+
+impl TlsConfig {
+    /// From the contents of the chain file and of the key file, both PEM. TLS 1.2 and 1.3.
+    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, TlsError> {
+        Ok(Self {
+            loaded: RwLock::new(load(chain, key)?),
+        })
+    }
+
+    /// Takes a new chain and key; on an error the old ones stay.
+    pub fn reload(&self, chain: &[u8], key: &[u8]) -> Result<(), TlsError> {
+        let loaded = load(chain, key)?;
+        *self.loaded.write() = loaded;
+        Ok(())
+    }
+
+    /// For clients: sessions may be resumed.
+    #[must_use]
+    pub fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.loaded.read().resuming.clone())
+    }
+
+    /// For port 25: no session tickets and no resumption, since some large senders fail on them (clients.md).
+    #[must_use]
+    pub fn acceptor_without_tickets(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.loaded.read().ticketless.clone())
+    }
+}
+
+fn load(chain: &[u8], key: &[u8]) -> Result<Loaded, TlsError> {
+    let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain)
+        .collect::<Result<_, _>>()
+        .map_err(|e| TlsError::Chain(e.to_string()))?;
+    if certificates.is_empty() {
+        return Err(TlsError::Chain(String::from("it holds none")));
+    }
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|e| TlsError::Key(e.to_string()))?;
+    let mut resuming = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_no_client_auth()
+        .with_single_cert(certificates, key)?;
+    let mut ticketless = resuming.clone();
+    resuming.ticketer = rustls::crypto::ring::Ticketer::new()?;
+    ticketless.session_storage = Arc::new(NoServerSessionStorage {});
+    ticketless.send_tls13_tickets = 0;
+    Ok(Loaded {
+        resuming: Arc::new(resuming),
+        ticketless: Arc::new(ticketless),
+    })
+}
