@@ -6,7 +6,9 @@ use std::fmt;
 use std::num::NonZeroU32;
 
 use chrono::NaiveDate;
-use pli_types::{FlagSet, Keyword, MailboxName, ModSeq, SpecialUse, SystemFlag, Uid, UidValidity, UnixMillis};
+use pli_types::{
+    FlagSet, Keyword, MailboxName, ModSeq, SpecialUse, SystemFlag, Uid, UidValidity, UnixMillis,
+};
 
 use crate::sequence::SequenceSet;
 
@@ -263,8 +265,12 @@ impl CommandBody {
             Self::Authenticate { .. } => "AUTHENTICATE",
             Self::Login { .. } => "LOGIN",
             Self::Enable(_) => "ENABLE",
-            Self::Select { read_only: false, .. } => "SELECT",
-            Self::Select { read_only: true, .. } => "EXAMINE",
+            Self::Select {
+                read_only: false, ..
+            } => "SELECT",
+            Self::Select {
+                read_only: true, ..
+            } => "EXAMINE",
             Self::Create { .. } => "CREATE",
             Self::Delete(_) => "DELETE",
             Self::Rename { .. } => "RENAME",
@@ -741,7 +747,9 @@ impl CommandError {
     pub const fn tag(&self) -> Option<&Tag> {
         match self {
             Self::NoTag => None,
-            Self::UnknownCommand { tag } | Self::BadArguments { tag, .. } | Self::MailboxName { tag, .. } => Some(tag),
+            Self::UnknownCommand { tag }
+            | Self::BadArguments { tag, .. }
+            | Self::MailboxName { tag, .. } => Some(tag),
         }
     }
 }

@@ -10,7 +10,10 @@
 use std::borrow::Cow;
 
 use crate::command::Tag;
-use crate::limits::{COMMAND_BYTES_MAX, LITERAL_BYTES_MAX, LITERALS_BYTES_MAX, LITERALS_COUNT_MAX, RAW_LINE_BYTES_MAX};
+use crate::limits::{
+    COMMAND_BYTES_MAX, LITERAL_BYTES_MAX, LITERALS_BYTES_MAX, LITERALS_COUNT_MAX,
+    RAW_LINE_BYTES_MAX,
+};
 use crate::number::parse_u64;
 
 /// Longest `~{n+}`; more digits are no literal.
@@ -133,7 +136,9 @@ impl Framer {
     /// Whether nothing of a command has come yet.
     #[must_use]
     pub const fn is_idle(&self) -> bool {
-        matches!(self.state, State::Text | State::Line) && self.buf.is_empty() && self.streamed.is_none()
+        matches!(self.state, State::Text | State::Line)
+            && self.buf.is_empty()
+            && self.streamed.is_none()
     }
 
     /// After [`Event::AppendLiteral`]: the text so far, with the `{n}` at its end. For a second message of the same
@@ -152,7 +157,9 @@ impl Framer {
             self.buf = Vec::new();
             self.text_bytes = 0;
             self.text_start = 0;
-            self.state = State::Stream { left: announced.bytes };
+            self.state = State::Stream {
+                left: announced.bytes,
+            };
         }
     }
 
@@ -226,7 +233,11 @@ impl Framer {
                 }
                 State::SkipLiteral { left } => {
                     let left = left - take(input, left).len() as u64;
-                    self.state = if left == 0 { State::SkipLine } else { State::SkipLiteral { left } };
+                    self.state = if left == 0 {
+                        State::SkipLine
+                    } else {
+                        State::SkipLiteral { left }
+                    };
                 }
                 State::SkipLine => self.skip_more(input),
             }
@@ -264,7 +275,8 @@ impl Framer {
         }
         let mut line = std::mem::take(&mut self.buf);
         line.extend_from_slice(part);
-        if line.ends_with(b"\r") {
+        // A CR that a literal ends with is the literal's.
+        if line.len() > self.text_start && line.ends_with(b"\r") {
             line.pop();
         }
         Scan::Line(Cow::Owned(line))
@@ -319,7 +331,10 @@ impl Framer {
     fn begin_collect(&mut self, announced: Announced) {
         self.literals_count += 1;
         self.buf.extend_from_slice(b"\r\n");
-        self.state = State::Collect { left: announced.bytes, binary: announced.binary };
+        self.state = State::Collect {
+            left: announced.bytes,
+            binary: announced.binary,
+        };
         if announced.bytes == 0 {
             self.end_collect();
         }
@@ -334,7 +349,9 @@ impl Framer {
     fn drop_literal(&mut self, announced: Announced) {
         self.reset();
         if !announced.sync {
-            self.state = State::SkipLiteral { left: announced.bytes };
+            self.state = State::SkipLiteral {
+                left: announced.bytes,
+            };
         }
     }
 
@@ -344,11 +361,23 @@ impl Framer {
         }
         let bytes = take(input, left);
         let left = left - bytes.len() as u64;
-        self.state = if left == 0 { State::Text } else { State::Stream { left } };
-        Some(Event::Stream { bytes, last: left == 0 })
+        self.state = if left == 0 {
+            State::Text
+        } else {
+            State::Stream { left }
+        };
+        Some(Event::Stream {
+            bytes,
+            last: left == 0,
+        })
     }
 
-    fn collect_piece<'i>(&mut self, left: u64, binary: bool, input: &mut &'i [u8]) -> Option<Event<'i>> {
+    fn collect_piece<'i>(
+        &mut self,
+        left: u64,
+        binary: bool,
+        input: &mut &'i [u8],
+    ) -> Option<Event<'i>> {
         let piece = take(input, left);
         let left = left - piece.len() as u64;
         if !binary && memchr::memchr(0, piece).is_some() {
@@ -358,7 +387,10 @@ impl Framer {
             if left == 0 {
                 self.state = State::SkipLine;
             }
-            return Some(Event::Refused { tag, why: Refusal::Nul });
+            return Some(Event::Refused {
+                tag,
+                why: Refusal::Nul,
+            });
         }
         self.buf.extend_from_slice(piece);
         self.state = State::Collect { left, binary };
@@ -374,7 +406,11 @@ impl Framer {
 
     fn refused<'i>(&mut self, tag: Option<Tag>, why: Refusal) -> Event<'i> {
         let buf = std::mem::take(&mut self.buf);
-        let tail = if why == Refusal::Nul { None } else { buf.get(self.text_start..) };
+        let tail = if why == Refusal::Nul {
+            None
+        } else {
+            buf.get(self.text_start..)
+        };
         self.reset();
         self.skip_line(tail.unwrap_or_default());
         Event::Refused { tag, why }
@@ -388,7 +424,10 @@ impl Framer {
 
     fn keep_tail(&mut self, more: &[u8]) {
         let keep = MARKER_BYTES_MAX + 1;
-        self.buf.extend_from_slice(more.get(more.len().saturating_sub(keep)..).unwrap_or_default());
+        self.buf.extend_from_slice(
+            more.get(more.len().saturating_sub(keep)..)
+                .unwrap_or_default(),
+        );
         let over = self.buf.len().saturating_sub(keep);
         self.buf.drain(..over);
     }
@@ -404,14 +443,18 @@ impl Framer {
         let next = read_marker(line).filter(|a| !a.sync);
         self.reset();
         if let Some(announced) = next {
-            self.state = State::SkipLiteral { left: announced.bytes };
+            self.state = State::SkipLiteral {
+                left: announced.bytes,
+            };
         }
     }
 }
 
 /// Up to `bytes` bytes off the front.
 fn take<'i>(input: &mut &'i [u8], bytes: u64) -> &'i [u8] {
-    let at = usize::try_from(bytes).unwrap_or(usize::MAX).min(input.len());
+    let at = usize::try_from(bytes)
+        .unwrap_or(usize::MAX)
+        .min(input.len());
     let (part, rest) = input.split_at_checked(at).unwrap_or((input, &[]));
     *input = rest;
     part
@@ -428,7 +471,11 @@ fn read_marker(line: &[u8]) -> Option<Announced> {
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     let binary = window.get(..at)?.ends_with(b"~");
     // A number too large for us is still a number to the client.
-    is_number.then(|| Announced { bytes: parse_u64(digits).unwrap_or(u64::MAX), sync, binary })
+    is_number.then(|| Announced {
+        bytes: parse_u64(digits).unwrap_or(u64::MAX),
+        sync,
+        binary,
+    })
 }
 
 fn read_tag(text: &[u8]) -> Option<Tag> {
@@ -439,9 +486,13 @@ fn read_tag(text: &[u8]) -> Option<Tag> {
 /// Whether the literal at the end of `text` is a message of APPEND (and not the mailbox name, which stands first).
 fn is_append_message(text: &[u8]) -> bool {
     let mut words = text.splitn(2, |&b| b == b' ');
-    let (Some(_tag), Some(rest)) = (words.next(), words.next()) else { return false };
+    let (Some(_tag), Some(rest)) = (words.next(), words.next()) else {
+        return false;
+    };
     let rest = rest.trim_ascii_start();
-    let Some((verb, arguments)) = rest.split_at_checked(6) else { return false };
+    let Some((verb, arguments)) = rest.split_at_checked(6) else {
+        return false;
+    };
     verb.eq_ignore_ascii_case(b"APPEND")
         && arguments.first() == Some(&b' ')
         && !matches!(arguments.trim_ascii_start().first(), Some(b'{'))

@@ -35,7 +35,11 @@ pub fn to_error(tag: Tag, fail: Fail) -> CommandError {
     match fail {
         Fail::Bad(text) => CommandError::BadArguments { tag, text },
         Fail::Unknown => CommandError::UnknownCommand { tag },
-        Fail::Name { text, creating } => CommandError::MailboxName { tag, text, creating },
+        Fail::Name { text, creating } => CommandError::MailboxName {
+            tag,
+            text,
+            creating,
+        },
     }
 }
 
@@ -43,7 +47,9 @@ pub fn to_error(tag: Tag, fail: Fail) -> CommandError {
 pub fn read_verb<'b>(c: &mut Cursor<'_>, buffer: &'b mut [u8; VERB_BYTES_MAX]) -> &'b [u8] {
     c.blanks();
     let word = c.word();
-    let Some(verb) = buffer.get_mut(..word.len()) else { return &[] };
+    let Some(verb) = buffer.get_mut(..word.len()) else {
+        return &[];
+    };
     verb.copy_from_slice(word);
     verb.make_ascii_uppercase();
     verb
@@ -69,7 +75,9 @@ fn read_body(tag: &Tag, c: &mut Cursor<'_>) -> Read<CommandBody> {
         b"ENABLE" => read_enable(c)?,
         b"COMPRESS" => {
             c.space()?;
-            CommandBody::Compress { mechanism: c.atom_upper()? }
+            CommandBody::Compress {
+                mechanism: c.atom_upper()?,
+            }
         }
         b"SELECT" => select::read(c, false)?,
         b"EXAMINE" => select::read(c, true)?,
@@ -93,7 +101,9 @@ fn read_body(tag: &Tag, c: &mut Cursor<'_>) -> Read<CommandBody> {
                 // RFC 9051 §6.4.9, RFC 4315 §2.1
                 b"EXPUNGE" => {
                     c.space()?;
-                    CommandBody::Expunge { uids: Some(c.message_set()?) }
+                    CommandBody::Expunge {
+                        uids: Some(c.message_set()?),
+                    }
                 }
                 verb => read_message_command(verb, c, true)?,
             }
@@ -158,7 +168,11 @@ fn read_authenticate(c: &mut Cursor<'_>) -> Read<CommandBody> {
     let mechanism = c.atom_upper()?;
     let initial = if c.more() {
         let text = c.take_while(|b| b > b' ' && b < 0x7f);
-        Some(if text == b"=" { Hidden(Vec::new()) } else { decode_sasl(text)? })
+        Some(if text == b"=" {
+            Hidden(Vec::new())
+        } else {
+            decode_sasl(text)?
+        })
     } else {
         None
     };
@@ -166,7 +180,9 @@ fn read_authenticate(c: &mut Cursor<'_>) -> Read<CommandBody> {
 }
 
 fn decode_sasl(text: &[u8]) -> Read<Hidden> {
-    decode_base64(text).map(Hidden).ok_or_else(|| "Initial response is not Base64".into())
+    decode_base64(text)
+        .map(Hidden)
+        .ok_or_else(|| "Initial response is not Base64".into())
 }
 
 /// A SASL answer: Base64 with or without padding. `None` if it is none.

@@ -19,7 +19,14 @@ pub fn read(c: &mut Cursor<'_>, uid: bool) -> Read<CommandBody> {
         c.space()?;
     }
     let key = read_keys(c)?;
-    Ok(CommandBody::Search { uid, search: Search { returns, charset, key } })
+    Ok(CommandBody::Search {
+        uid,
+        search: Search {
+            returns,
+            charset,
+            key,
+        },
+    })
 }
 
 /// `RETURN (MIN MAX ALL COUNT SAVE) ` if it is there.
@@ -51,7 +58,11 @@ pub fn read_returns(c: &mut Cursor<'_>) -> Read<Option<SearchReturn>> {
 /// RFC 9051 §9 `charset`.
 pub fn read_charset(c: &mut Cursor<'_>) -> Read<Box<str>> {
     let name = c.astring_text()?;
-    if name.is_ascii() { Ok(name.to_ascii_uppercase().into()) } else { Err("Not a charset".into()) }
+    if name.is_ascii() {
+        Ok(name.to_ascii_uppercase().into())
+    } else {
+        Err("Not a charset".into())
+    }
 }
 
 /// One key or more, up to the end of the command.
@@ -95,7 +106,11 @@ impl Reader {
                     keys.push(self.key(c, depth + 1)?);
                     Ok(())
                 })?;
-                return if keys.is_empty() { Err("Empty search list".into()) } else { Ok(all_of(keys)) };
+                return if keys.is_empty() {
+                    Err("Empty search list".into())
+                } else {
+                    Ok(all_of(keys))
+                };
             }
             Some(b'$') => {
                 c.eat(b'$');
@@ -114,7 +129,10 @@ impl Reader {
                 c.space()?;
                 let one = self.key(c, depth + 1)?;
                 c.space()?;
-                Ok(SearchKey::Or(Box::new(one), Box::new(self.key(c, depth + 1)?)))
+                Ok(SearchKey::Or(
+                    Box::new(one),
+                    Box::new(self.key(c, depth + 1)?),
+                ))
             }
             word => plain_key(word).map_or_else(|| key_with_argument(word, c), Ok),
         }
@@ -190,9 +208,32 @@ fn key_with_argument(word: &[u8], c: &mut Cursor<'_>) -> Read<SearchKey> {
 
 fn is_key_with_argument(word: &[u8]) -> bool {
     const KEYS: [&[u8]; 26] = [
-        b"BCC", b"CC", b"FROM", b"TO", b"SUBJECT", b"BODY", b"TEXT", b"HEADER", b"BEFORE", b"ON", b"SINCE",
-        b"SENTBEFORE", b"SENTON", b"SENTSINCE", b"SAVEDBEFORE", b"SAVEDON", b"SAVEDSINCE", b"KEYWORD", b"UNKEYWORD",
-        b"LARGER", b"SMALLER", b"OLDER", b"YOUNGER", b"UID", b"MODSEQ", b"EMAILID",
+        b"BCC",
+        b"CC",
+        b"FROM",
+        b"TO",
+        b"SUBJECT",
+        b"BODY",
+        b"TEXT",
+        b"HEADER",
+        b"BEFORE",
+        b"ON",
+        b"SINCE",
+        b"SENTBEFORE",
+        b"SENTON",
+        b"SENTSINCE",
+        b"SAVEDBEFORE",
+        b"SAVEDON",
+        b"SAVEDSINCE",
+        b"KEYWORD",
+        b"UNKEYWORD",
+        b"LARGER",
+        b"SMALLER",
+        b"OLDER",
+        b"YOUNGER",
+        b"UID",
+        b"MODSEQ",
+        b"EMAILID",
     ];
     KEYS.contains(&word) || word == b"THREADID"
 }
@@ -215,7 +256,10 @@ fn modseq(c: &mut Cursor<'_>) -> Read<SearchKey> {
     if c.peek() == Some(b'"') {
         c.string()?;
         c.space()?;
-        if !matches!(c.word().to_ascii_lowercase().as_slice(), b"all" | b"priv" | b"shared") {
+        if !matches!(
+            c.word().to_ascii_lowercase().as_slice(),
+            b"all" | b"priv" | b"shared"
+        ) {
             return Err("Expected priv, shared or all".into());
         }
         c.space()?;
@@ -227,5 +271,9 @@ fn modseq(c: &mut Cursor<'_>) -> Read<SearchKey> {
 fn object_id(c: &mut Cursor<'_>) -> Read<Box<str>> {
     let id = c.astring_text()?;
     let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
-    if id.len() <= 255 && !id.is_empty() && id.bytes().all(fits) { Ok(id.into()) } else { Err("Not an object id".into()) }
+    if id.len() <= 255 && !id.is_empty() && id.bytes().all(fits) {
+        Ok(id.into())
+    } else {
+        Err("Not an object id".into())
+    }
 }

@@ -20,7 +20,9 @@ impl Bound {
         if text == b"*" {
             return Some(Self::Star);
         }
-        crate::number::parse_u32(text).and_then(NonZeroU32::new).map(Self::Number)
+        crate::number::parse_u32(text)
+            .and_then(NonZeroU32::new)
+            .map(Self::Number)
     }
 
     const fn resolve(self, max: u32) -> u32 {
@@ -49,7 +51,10 @@ impl SequenceSet {
                     let one = Bound::parse(part)?;
                     (one, one)
                 }
-                Some(at) => (Bound::parse(part.get(..at)?)?, Bound::parse(part.get(at + 1..)?)?),
+                Some(at) => (
+                    Bound::parse(part.get(..at)?)?,
+                    Bound::parse(part.get(at + 1..)?)?,
+                ),
             };
             ranges.push(range);
         }
@@ -66,7 +71,12 @@ impl SequenceSet {
     #[must_use]
     pub fn from_sorted(numbers: impl IntoIterator<Item = u32>) -> Option<Self> {
         let ranges = Runs::new(numbers.into_iter())
-            .filter_map(|(a, b)| Some((Bound::Number(NonZeroU32::new(a)?), Bound::Number(NonZeroU32::new(b)?))))
+            .filter_map(|(a, b)| {
+                Some((
+                    Bound::Number(NonZeroU32::new(a)?),
+                    Bound::Number(NonZeroU32::new(b)?),
+                ))
+            })
             .collect();
         Self::from_ranges(ranges)
     }
@@ -80,13 +90,20 @@ impl SequenceSet {
     /// Whether a `*` is in.
     #[must_use]
     pub fn has_star(&self) -> bool {
-        self.0.iter().any(|&(a, b)| a == Bound::Star || b == Bound::Star)
+        self.0
+            .iter()
+            .any(|&(a, b)| a == Bound::Star || b == Bound::Star)
     }
 
     /// The largest number that is spelt out. A session may answer BAD to a message number above EXISTS.
     #[must_use]
     pub fn largest(&self) -> Option<u32> {
-        self.0.iter().flat_map(|&(a, b)| [a, b]).map(|b| b.resolve(0)).max().filter(|&n| n > 0)
+        self.0
+            .iter()
+            .flat_map(|&(a, b)| [a, b])
+            .map(|b| b.resolve(0))
+            .max()
+            .filter(|&n| n > 0)
     }
 
     /// The numbers that are meant when `max` is the largest in use: sorted, merged, nothing above `max`.
@@ -122,7 +139,9 @@ impl SequenceSet {
     pub fn in_order(&self, count_max: usize) -> Option<Vec<u32>> {
         let mut numbers = Vec::new();
         for &(a, b) in &self.0 {
-            let (Bound::Number(a), Bound::Number(b)) = (a, b) else { return None };
+            let (Bound::Number(a), Bound::Number(b)) = (a, b) else {
+                return None;
+            };
             let (a, b) = (a.get().min(b.get()), a.get().max(b.get()));
             let count = usize::try_from(b - a).ok()?.saturating_add(1);
             if numbers.len().saturating_add(count) > count_max {
@@ -199,7 +218,9 @@ pub(crate) struct Runs<I: Iterator<Item = u32>> {
 
 impl<I: Iterator<Item = u32>> Runs<I> {
     pub(crate) fn new(numbers: I) -> Self {
-        Self { numbers: numbers.peekable() }
+        Self {
+            numbers: numbers.peekable(),
+        }
     }
 }
 
@@ -208,7 +229,10 @@ impl<I: Iterator<Item = u32>> Iterator for Runs<I> {
     fn next(&mut self) -> Option<(u32, u32)> {
         let first = self.numbers.next()?;
         let mut last = first;
-        while let Some(next) = self.numbers.next_if(|&n| Some(n) == last.checked_add(1) || n == last) {
+        while let Some(next) = self
+            .numbers
+            .next_if(|&n| Some(n) == last.checked_add(1) || n == last)
+        {
             last = next;
         }
         Some((first, last))

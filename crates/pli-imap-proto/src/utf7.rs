@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::alphabet::IMAP_MUTF7;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 /// `,` instead of `/`, no padding, and no stray bits: a name has one spelling only.
 const ENGINE: GeneralPurpose = GeneralPurpose::new(
@@ -32,7 +32,9 @@ pub enum Utf7Error {
 /// as it stands.
 pub fn decode(name: &[u8]) -> Result<String, Utf7Error> {
     if !name.is_ascii() {
-        return std::str::from_utf8(name).map(str::to_owned).map_err(|_| Utf7Error::Bytes);
+        return std::str::from_utf8(name)
+            .map(str::to_owned)
+            .map_err(|_| Utf7Error::Bytes);
     }
     let mut text = String::with_capacity(name.len());
     let mut rest = name;
