@@ -1,1 +1,36 @@
-//! pli-imap
+//! IMAP4rev2 and IMAP4rev1 sessions.
+//!
+//! One job: turn the commands of `pli-imap-proto` into calls of the gate and the store, and what they answer into
+//! responses, exactly as RFC 9051 and RFC 3501 say. It knows no bytes of the grammar, opens no file, reads no clock
+//! but the one it is given, and touches no mail without a permit of the gate.
+//!
+//! Standards: RFC 9051, RFC 3501 and the extensions in [`table`].
+//!
+//! Entry: [`ImapService::serve`]. Read [`table`] (every command with its states and its actions), `session` (the
+//! loop), `picture` (what a session is told of a mailbox, and when), then a file of `command`.
+//!
+//! Invariants:
+//! - a session's picture of a mailbox is a snapshot; message numbers change only by what was sent;
+//! - EXPUNGE is never sent during FETCH, STORE or SEARCH, nor outside a command (RFC 9051 §7.5.1);
+//! - a command uses no action at the gate that its row in the table does not name;
+//! - a session that waits holds neither input nor output buffer.
+
+mod command;
+mod config;
+mod fail;
+pub mod limits;
+mod message;
+mod picture;
+mod pick;
+mod search;
+mod service;
+mod session;
+mod state;
+mod subject;
+pub mod table;
+mod threading;
+mod wire;
+
+pub use config::ImapConfig;
+pub use service::{ImapService, Peer};
+pub use table::{ROWS, Row};

@@ -1,0 +1,28 @@
+//! CLOSE and UNSELECT. RFC 9051 §6.4.1, §6.4.2.
+
+use pli_types::Action;
+
+use crate::fail::{Fail, Reply};
+use crate::session::Session;
+use crate::state::State;
+
+pub async fn close(session: &mut Session) -> Result<Reply, Fail> {
+    let open = session.open()?;
+    // RFC 9051 §6.4.1: expunges without a word, and not at all after EXAMINE.
+    if !open.read_only {
+        let permit = session.admit_on(Action::Expunge, open.mailbox)?;
+        match session.store().expunge(permit, open.mailbox, None).await {
+            // The mailbox was deleted meanwhile: there is nothing to expunge.
+            Ok(_) | Err(pli_store::StoreError::NoMailbox) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    session.state = State::Authenticated { login: open.login };
+    Ok(Reply::ok("Closed"))
+}
+
+pub fn unselect(session: &mut Session) -> Result<Reply, Fail> {
+    let login = session.login()?;
+    session.state = State::Authenticated { login };
+    Ok(Reply::ok("Unselected"))
+}

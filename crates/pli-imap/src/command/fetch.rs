@@ -1,0 +1,403 @@
+//! FETCH and UID FETCH. RFC 9051 §6.4.5, RFC 7162 §3.1.4 (CHANGEDSINCE), §3.2.6 (VANISHED), RFC 3516 (BINARY).
+//!
+//! Answers are written in batches and sent as the buffer fills: memory stays the same however many messages are
+//! asked, and a slow client holds up nobody but itself.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use pli_gate::Login;
+use pli_imap_proto::{Code, FetchItem, MessageSet, Out};
+use pli_store::{Entry, FlagMode, Reader, Snapshot, StoreError};
+use pli_types::{Action, FlagSet, MailboxId, ModSeq, SystemFlag, Uid};
+
+use crate::fail::{Fail, Reply, ReplyCode};
+use crate::limits::BATCH_MESSAGES;
+use crate::message::{Content, Label, Message, email_id};
+use crate::pick::{Picked, pick};
+use crate::picture::{FlagPrinter, Show};
+use crate::session::Session;
+
+/// What the items ask of the store.
+#[derive(Clone, Copy, Default)]
+struct Plan {
+    /// The message's row.
+    row: bool,
+    /// Its summary.
+    summary: bool,
+    /// How many items need bytes of the body.
+    bodies: usize,
+    /// Asking marks messages \Seen.
+    sets_seen: bool,
+    /// Content is read, not only what describes it.
+    content: bool,
+}
+
+impl Plan {
+    fn new(items: &[FetchItem], read_only: bool) -> Self {
+        let mut plan = Self::default();
+        for item in items {
+            match item {
+                FetchItem::Flags
+                | FetchItem::Uid
+                | FetchItem::ModSeq
+                | FetchItem::EmailId
+                | FetchItem::ThreadId
+                | FetchItem::SaveDate => {}
+                FetchItem::InternalDate | FetchItem::Rfc822Size => plan.row = true,
+                FetchItem::Envelope | FetchItem::Body | FetchItem::BodyStructure => plan.summary = true,
+                FetchItem::Preview { .. } => {
+                    plan.summary = true;
+                    plan.content = true;
+                }
+                FetchItem::Rfc822
+                | FetchItem::Rfc822Header
+                | FetchItem::Rfc822Text
+                | FetchItem::Section { .. }
+                | FetchItem::Binary { .. }
+                | FetchItem::BinarySize { .. } => {
+                    plan.summary = true;
+                    plan.content = true;
+                    plan.bodies = plan.bodies.saturating_add(1);
+                }
+            }
+            plan.sets_seen |= item.sets_seen() && !read_only;
+        }
+        plan
+    }
+    /// Everything stands in the picture.
+    const fn is_light(self) -> bool {
+        !self.row && !self.summary
+    }
+}
+
+/// What went wrong with single messages while the others were served.
+#[derive(Default)]
+struct Trouble {
+    gone: bool,
+    failed: Option<StoreError>,
+    unknown_encoding: bool,
+}
+
+pub async fn run(
+    session: &mut Session,
+    uid: bool,
+    set: &MessageSet,
+    mut items: Vec<FetchItem>,
+    changed_since: Option<ModSeq>,
+    vanished: bool,
+) -> Result<Reply, Fail> {
+    let open = session.open()?;
+    let saved = session.selected().map(|selected| selected.saved.clone()).unwrap_or_default();
+    let picked = pick(&open.picture, uid, set, &saved)?;
+    // RFC 7162 §3.2.6
+    if vanished && !(uid && changed_since.is_some() && session.enabled.qresync) {
+        return Err(Fail::Bad("VANISHED needs QRESYNC, UID FETCH and CHANGEDSINCE"));
+    }
+    if changed_since.is_some() && !items.contains(&FetchItem::ModSeq) {
+        items.push(FetchItem::ModSeq);
+    }
+    if items.contains(&FetchItem::ModSeq) {
+        // RFC 7162 §3.1: a CONDSTORE-enabling command.
+        session.enabled.condstore = true;
+    }
+    // RFC 9051 §6.4.9: the UID is in every answer to UID FETCH.
+    if uid && !items.contains(&FetchItem::Uid) {
+        items.insert(0, FetchItem::Uid);
+    }
+    let plan = Plan::new(&items, open.read_only);
+    let action = if plan.content { Action::FetchContent } else { Action::FetchMetadata };
+    let permit = session.admit_on(action, open.mailbox)?;
+    let store = session.store();
+    let reader = store.read(&permit)?;
+    if vanished && let Some(since) = changed_since {
+        write_vanished(session, reader, open.mailbox, set, since)?;
+    }
+    let fetch = Fetch { reader, login: &open.login, mailbox: open.mailbox, items: &items, plan };
+    let trouble = fetch.all(session, &open.picture, &picked, changed_since).await?;
+    finish(trouble, uid)
+}
+
+fn finish(trouble: Trouble, uid: bool) -> Result<Reply, Fail> {
+    if let Some(error) = trouble.failed {
+        return Err(error.into());
+    }
+    if trouble.unknown_encoding {
+        return Err(Fail::No(Some(Code::UnknownCte), "A part's encoding is not known"));
+    }
+    if trouble.gone && !uid {
+        // RFC 5530 §3
+        return Ok(Reply::ok_code(ReplyCode::Plain(Code::ExpungeIssued), "Some messages are gone"));
+    }
+    Ok(Reply::ok("FETCH done"))
+}
+
+/// RFC 7162 §3.2.6: UIDs of the set that were expunged since.
+fn write_vanished(
+    session: &mut Session,
+    reader: Reader<'_>,
+    mailbox: MailboxId,
+    set: &MessageSet,
+    since: ModSeq,
+) -> Result<(), Fail> {
+    let MessageSet::Set(set) = set else { return Ok(()) };
+    let Some(selected) = session.selected() else { return Ok(()) };
+    let last = selected.picture.uid_next.get().saturating_sub(1);
+    let asked = set.resolve(last);
+    let gone = reader.expunged_since(mailbox, since)?;
+    let gone = gone.into_iter().filter(|uid| asked.contains(uid.get()));
+    session.wire.out.vanished(true, gone);
+    Ok(())
+}
+
+struct Fetch<'a> {
+    reader: Reader<'a>,
+    login: &'a Arc<Login>,
+    mailbox: MailboxId,
+    items: &'a [FetchItem],
+    plan: Plan,
+}
+
+impl Fetch<'_> {
+    async fn all(
+        &self,
+        session: &mut Session,
+        picture: &Snapshot,
+        picked: &Picked,
+        changed_since: Option<ModSeq>,
+    ) -> Result<Trouble, Fail> {
+        let mut trouble = Trouble::default();
+        let mut printer = FlagPrinter::default();
+        let floor = changed_since.unwrap_or_default();
+        let mut entries =
+            picked.entries(picture).filter(|(_, entry)| changed_since.is_none() || entry.modseq > floor);
+        let mut batch: Vec<(u32, Entry)> = Vec::with_capacity(BATCH_MESSAGES);
+        loop {
+            batch.clear();
+            batch.extend(entries.by_ref().take(BATCH_MESSAGES));
+            if batch.is_empty() {
+                return Ok(trouble);
+            }
+            let seen = if self.plan.sets_seen { self.mark_seen(session, &mut batch).await? } else { BTreeSet::new() };
+            // A keyword that another session made meanwhile has its name in the newest picture only.
+            let names = session.selected().map(|selected| Arc::clone(&selected.picture));
+            let names = names.as_deref().unwrap_or(picture);
+            if self.plan.content {
+                session.counts.read = session.counts.read.saturating_add(batch.len() as u64);
+            }
+            for (number, entry) in &batch {
+                if self.plan.is_light() {
+                    self.light(session, &mut printer, names, *number, entry);
+                } else {
+                    let told = seen.contains(&entry.uid);
+                    self.one(session, &mut printer, names, (*number, entry), told, &mut trouble).await?;
+                }
+                session.wire.flush_if_full().await?;
+            }
+            // Others get their turn: none of the store's reads above waits.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// RFC 9051 §6.4.5: reading content sets \Seen; it is committed before the content is sent.
+    async fn mark_seen(&self, session: &mut Session, batch: &mut [(u32, Entry)]) -> Result<BTreeSet<Uid>, Fail> {
+        let unseen: BTreeSet<Uid> = batch
+            .iter()
+            .filter(|(_, entry)| entry.flags & SystemFlag::Seen.bit() == 0)
+            .map(|(_, entry)| entry.uid)
+            .collect();
+        if unseen.is_empty() {
+            return Ok(unseen);
+        }
+        let permit = session.admit_on(Action::Store, self.mailbox)?;
+        let flags: FlagSet = [SystemFlag::Seen].into_iter().collect();
+        let uids = unseen.iter().copied().collect();
+        let store = session.store();
+        store.change_flags(permit, self.mailbox, uids, FlagMode::Add, flags, None).await?;
+        // Their FLAGS go with their FETCH answers below.
+        session.tell_showing(false, |entry| {
+            (true, if unseen.contains(&entry.uid) { Show::Nothing } else { Show::Flags })
+        });
+        if let Some(selected) = session.selected() {
+            for (_, entry) in batch {
+                if let Some(now) = selected.picture.by_uid(entry.uid) {
+                    *entry = now;
+                }
+            }
+        }
+        Ok(unseen)
+    }
+
+    /// One message, from the picture alone.
+    fn light(
+        &self,
+        session: &mut Session,
+        printer: &mut FlagPrinter,
+        names: &Snapshot,
+        number: u32,
+        entry: &Entry,
+    ) {
+        let out = &mut session.wire.out;
+        out.fetch_start(number);
+        for item in self.items {
+            write_light(out, printer, names, item, entry);
+        }
+        out.fetch_end();
+    }
+
+    async fn one(
+        &self,
+        session: &mut Session,
+        printer: &mut FlagPrinter,
+        names: &Snapshot,
+        (number, entry): (u32, &Entry),
+        tell_flags: bool,
+        trouble: &mut Trouble,
+    ) -> Result<(), Fail> {
+        let start = session.wire.out.len();
+        let mut sent = false;
+        let result = self.write(session, printer, names, (number, entry), tell_flags, &mut sent, trouble).await;
+        let error = match result {
+            Ok(()) => return Ok(()),
+            Err(Fail::Store(error)) => error,
+            Err(fail) => return Err(fail),
+        };
+        if sent {
+            // The answer is half sent and cannot be taken back.
+            tracing::error!(session = %session.info.id, %error, "reading a message failed half-way");
+            return Err(Fail::Io(std::io::ErrorKind::ConnectionAborted.into()));
+        }
+        session.wire.out.truncate(start);
+        match error {
+            StoreError::NoMessage => trouble.gone = true,
+            // The rest is served.
+            StoreError::Damaged(_) | StoreError::Keys(_) => trouble.failed = Some(error),
+            error => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one answer")]
+    async fn write(
+        &self,
+        session: &mut Session,
+        printer: &mut FlagPrinter,
+        names: &Snapshot,
+        (number, entry): (u32, &Entry),
+        tell_flags: bool,
+        sent: &mut bool,
+        trouble: &mut Trouble,
+    ) -> Result<(), Fail> {
+        let mut message = Message::read(self.reader, &self.login.keys, entry.email, self.plan.summary)?;
+        message.expect_bodies(self.plan.bodies);
+        session.wire.out.fetch_start(number);
+        for item in self.items {
+            let out = &mut session.wire.out;
+            match item {
+                FetchItem::InternalDate => out.fetch_internal_date(message.row.received),
+                FetchItem::Rfc822Size => out.fetch_size(message.row.size.get()),
+                FetchItem::Envelope => message.write_envelope(out),
+                FetchItem::Body => message.write_structure(out, false),
+                FetchItem::BodyStructure => message.write_structure(out, true),
+                FetchItem::Preview { .. } => message.write_preview(out),
+                FetchItem::BinarySize { part } => match message.binary(part)? {
+                    Some(Some(bytes)) => out.fetch_binary_size(part, bytes.len() as u64),
+                    Some(None) => trouble.unknown_encoding = true,
+                    None => out.fetch_binary_size(part, 0),
+                },
+                FetchItem::Binary { part, partial, .. } => {
+                    let bytes = match message.binary(part)? {
+                        Some(Some(bytes)) => Some(bytes),
+                        Some(None) => {
+                            trouble.unknown_encoding = true;
+                            None
+                        }
+                        None => None,
+                    };
+                    let bytes = bytes.as_deref().map(|bytes| crate::message::cut(bytes, *partial));
+                    out.fetch_binary(part, partial.map(|p| p.offset), bytes);
+                }
+                FetchItem::Rfc822 | FetchItem::Rfc822Header | FetchItem::Rfc822Text | FetchItem::Section { .. } => {
+                    let (label, content) = message.section(item)?;
+                    send_content(session, &message, &label, content, sent).await?;
+                }
+                light => write_light(out, printer, names, light, entry),
+            }
+        }
+        self.write_seen(session, printer, names, entry, tell_flags);
+        session.wire.out.fetch_end();
+        Ok(())
+    }
+
+    /// The flags that reading has changed, unless they were asked for anyway.
+    fn write_seen(
+        &self,
+        session: &mut Session,
+        printer: &mut FlagPrinter,
+        names: &Snapshot,
+        entry: &Entry,
+        tell_flags: bool,
+    ) {
+        if !tell_flags {
+            return;
+        }
+        if !self.items.contains(&FetchItem::Flags) {
+            session.wire.out.fetch_flags(printer.print(names, entry.flags));
+        }
+        if session.enabled.condstore && !self.items.contains(&FetchItem::ModSeq) {
+            session.wire.out.fetch_modseq(entry.modseq);
+        }
+    }
+}
+
+/// Items that stand in the picture.
+fn write_light(out: &mut Out, printer: &mut FlagPrinter, names: &Snapshot, item: &FetchItem, entry: &Entry) {
+    match item {
+        FetchItem::Flags => out.fetch_flags(printer.print(names, entry.flags)),
+        FetchItem::Uid => out.fetch_uid(entry.uid),
+        FetchItem::ModSeq => out.fetch_modseq(entry.modseq),
+        FetchItem::EmailId => out.fetch_email_id(&email_id(entry.email)),
+        FetchItem::ThreadId => out.fetch_thread_id(None),
+        FetchItem::SaveDate => out.fetch_save_date(None),
+        _ => {}
+    }
+}
+
+/// Writes a piece of a body: small ones into the buffer, large ones past it, range by range.
+async fn send_content(
+    session: &mut Session,
+    message: &Message<'_>,
+    label: &Label<'_>,
+    content: Content,
+    sent: &mut bool,
+) -> Result<(), Fail> {
+    let out = &mut session.wire.out;
+    let (start, end) = match content {
+        Content::None => {
+            label.write(out, None);
+            return Ok(());
+        }
+        Content::Bytes(bytes) => {
+            label.write(out, Some(&bytes));
+            return Ok(());
+        }
+        Content::Range(range) => (range.start, range.end),
+    };
+    label.write_start(out, end.saturating_sub(start));
+    let mut at = start;
+    while at < end {
+        let until = end.min(at.saturating_add(crate::limits::BODY_CHUNK_BYTES));
+        let bytes = message.bytes(at..until)?;
+        if bytes.is_empty() {
+            return Err(Fail::Io(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+        at = at.saturating_add(bytes.len() as u64);
+        if bytes.len() < crate::limits::FLUSH_BYTES {
+            session.wire.out.raw(&bytes);
+        } else {
+            *sent = true;
+            session.wire.send(&bytes).await?;
+        }
+    }
+    Ok(())
+}

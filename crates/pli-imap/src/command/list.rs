@@ -1,0 +1,262 @@
+//! LIST, LSUB and XLIST. RFC 9051 §6.3.9, RFC 5258, RFC 5819, RFC 6154, RFC 3501 §6.3.9.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pli_imap_proto::{List, ListAttribute, ListRow, ListVerb};
+use pli_store::Mailbox;
+use pli_types::{Action, MailboxName};
+
+use super::status;
+use crate::fail::{Fail, Reply};
+use crate::limits::{LIST_NAMES_COUNT_MAX, PATTERN_STEPS_MAX};
+use crate::session::Session;
+
+/// Every name that LIST may speak of.
+struct Names {
+    /// Names with their mailbox; `None`: only a level above a mailbox or a subscription.
+    names: BTreeMap<Box<str>, Option<Mailbox>>,
+    subscribed: BTreeSet<Box<str>>,
+}
+
+pub async fn run(session: &mut Session, list: &List) -> Result<Reply, Fail> {
+    let done = match list.verb {
+        ListVerb::List => "LIST done",
+        ListVerb::Lsub => "LSUB done",
+        ListVerb::Xlist => "XLIST done",
+    };
+    // RFC 5258 §3.1: RECURSIVEMATCH needs another selection to act on.
+    if list.select.recursive_match && !(list.select.subscribed || list.select.special_use) {
+        return Err(Fail::Bad("RECURSIVEMATCH needs SUBSCRIBED or SPECIAL-USE"));
+    }
+    if !list.extended && list.patterns.iter().all(String::is_empty) {
+        // RFC 9051 §6.3.9: an empty pattern asks for the separator.
+        write_root(session, list.verb);
+        return Ok(Reply::ok(done));
+    }
+    let names = gather(session)?;
+    let patterns: Vec<String> =
+        list.patterns.iter().filter(|p| !p.is_empty()).map(|p| canonical(&list.reference, p)).collect();
+    status::note_condstore(session, &list.returns.status);
+    for (name, mailbox) in names.names.iter().take(LIST_NAMES_COUNT_MAX) {
+        if !patterns.iter().any(|pattern| matches(pattern, name)) {
+            continue;
+        }
+        let Some((attributes, child_info)) = describe(list, &patterns, &names, name, mailbox.as_ref()) else {
+            continue;
+        };
+        session.wire.out.list(&ListRow {
+            verb: list.verb,
+            attributes: &attributes,
+            separator: Some(MailboxName::SEPARATOR),
+            name,
+            old_name: None,
+            child_info_subscribed: child_info,
+        });
+        if let Some(mailbox) = mailbox
+            && !list.returns.status.is_empty()
+        {
+            // RFC 5819 §2: the STATUS of each mailbox that was listed.
+            status::write(session, mailbox, &list.returns.status)?;
+        }
+        session.wire.flush_if_full().await?;
+    }
+    Ok(Reply::ok(done))
+}
+
+fn write_root(session: &mut Session, verb: ListVerb) {
+    session.wire.out.list(&ListRow {
+        verb,
+        attributes: &[ListAttribute::NoSelect],
+        separator: Some(MailboxName::SEPARATOR),
+        name: "",
+        old_name: None,
+        child_info_subscribed: false,
+    });
+}
+
+fn gather(session: &Session) -> Result<Names, Fail> {
+    let permit = session.admit_any(Action::List)?;
+    let store = session.store();
+    let reader = store.read(&permit)?;
+    let mut names: BTreeMap<Box<str>, Option<Mailbox>> = BTreeMap::new();
+    let mut subscribed = BTreeSet::new();
+    for name in reader.subscriptions()? {
+        for level in std::iter::successors(Some(name.clone()), MailboxName::parent) {
+            names.entry(level.as_str().into()).or_default();
+        }
+        subscribed.insert(Box::from(name.as_str()));
+    }
+    for mailbox in reader.mailboxes()? {
+        for level in std::iter::successors(mailbox.name.parent(), MailboxName::parent) {
+            names.entry(level.as_str().into()).or_default();
+        }
+        names.insert(mailbox.name.as_str().into(), Some(mailbox));
+    }
+    Ok(Names { names, subscribed })
+}
+
+impl Names {
+    fn below<'a>(&'a self, name: &str) -> impl Iterator<Item = (&'a str, Option<&'a Mailbox>)> + use<'a> {
+        let from = format!("{name}{}", MailboxName::SEPARATOR);
+        let prefix = from.clone();
+        self.names
+            .range::<str, _>((std::ops::Bound::Included(&*from), std::ops::Bound::Unbounded))
+            .take_while(move |(below, _)| below.starts_with(&*prefix))
+            .map(|(below, mailbox)| (&**below, mailbox.as_ref()))
+    }
+    fn has_children(&self, name: &str) -> bool {
+        self.below(name).any(|(_, mailbox)| mailbox.is_some())
+    }
+}
+
+/// The attributes of a name, and whether CHILDINFO goes with it; `None`: not listed.
+fn describe(
+    list: &List,
+    patterns: &[String],
+    names: &Names,
+    name: &str,
+    mailbox: Option<&Mailbox>,
+) -> Option<(Vec<ListAttribute>, bool)> {
+    let mut attributes = Vec::new();
+    let is_subscribed = names.subscribed.contains(name);
+    let has_children = names.has_children(name);
+    let lsub = list.verb == ListVerb::Lsub;
+    let mut child_info = false;
+    if lsub || list.select.subscribed {
+        let below = |unmatched: bool| {
+            names.below(name).any(|(below, _)| {
+                names.subscribed.contains(below) && !(unmatched && patterns.iter().any(|p| matches(p, below)))
+            })
+        };
+        if lsub && !is_subscribed {
+            // RFC 3501 §6.3.9: `%` shows a level above subscribed names as \Noselect.
+            return below(true).then_some((vec![ListAttribute::NoSelect], false));
+        }
+        // RFC 5258 §3.5: a name that is listed only because of what is below it.
+        child_info = list.select.recursive_match && below(!is_subscribed);
+        if !is_subscribed && !child_info {
+            return None;
+        }
+    } else if mailbox.is_none() && !has_children {
+        // Only a subscription without a mailbox: LIST does not speak of it.
+        return None;
+    }
+    let special_use = mailbox.and_then(|mailbox| mailbox.special_use);
+    if list.select.special_use && special_use.is_none() {
+        return None;
+    }
+    match (mailbox, list.verb) {
+        (None, ListVerb::List) => attributes.push(ListAttribute::NonExistent),
+        (None, _) => attributes.push(ListAttribute::NoSelect),
+        (Some(_), _) => {}
+    }
+    if is_subscribed && !lsub && (list.select.subscribed || list.returns.subscribed) {
+        attributes.push(ListAttribute::Subscribed);
+    }
+    // RFC 9051 §7.3.1: always one of the two.
+    attributes.push(if has_children { ListAttribute::HasChildren } else { ListAttribute::HasNoChildren });
+    if list.verb == ListVerb::Xlist && name == "INBOX" {
+        attributes.push(ListAttribute::Inbox);
+    }
+    // clients.md 14: Outlook wants special uses in LSUB and XLIST too; RFC 6154 §2 allows them in any LIST.
+    attributes.extend(special_use.map(ListAttribute::SpecialUse));
+    Some((attributes, child_info))
+}
+
+/// RFC 9051 §6.3.9: the pattern in the reference's context.
+fn canonical(reference: &str, pattern: &str) -> String {
+    let joined = if pattern.starts_with(MailboxName::SEPARATOR) {
+        // Absolute: the reference does not count, and no name starts with the separator.
+        pattern.trim_start_matches(MailboxName::SEPARATOR).to_owned()
+    } else {
+        format!("{reference}{pattern}")
+    };
+    // RFC 9051 §5.1: INBOX in any case.
+    match joined.get(..5) {
+        Some(first) if first.eq_ignore_ascii_case("INBOX") && matches!(joined.as_bytes().get(5), None | Some(b'/' | b'*' | b'%')) => {
+            format!("INBOX{}", joined.get(5..).unwrap_or_default())
+        }
+        _ => joined,
+    }
+}
+
+/// RFC 9051 §6.3.9: `*` is anything, `%` anything within a level. The work is bounded.
+pub fn matches(pattern: &str, name: &str) -> bool {
+    // Bytes of names that match the pattern so far, as a set of positions: no backtracking, so the work is at most
+    // pattern times name.
+    let name = name.as_bytes();
+    let mut reached = vec![false; name.len().saturating_add(1)];
+    if let Some(first) = reached.first_mut() {
+        *first = true;
+    }
+    let mut steps = 0u32;
+    for &symbol in pattern.as_bytes() {
+        let mut next = vec![false; reached.len()];
+        let mut open = false;
+        for (at, slot) in next.iter_mut().enumerate() {
+            steps = steps.saturating_add(1);
+            if steps > PATTERN_STEPS_MAX {
+                return false;
+            }
+            let here = reached.get(at).copied().unwrap_or(false);
+            let before = at.checked_sub(1).and_then(|b| name.get(b)).copied();
+            *slot = match symbol {
+                b'*' | b'%' => {
+                    // `%` cannot step over a separator.
+                    open = here || (open && (symbol == b'*' || before != Some(b'/')));
+                    open
+                }
+                _ => {
+                    let was = at.checked_sub(1).and_then(|b| reached.get(b)).copied().unwrap_or(false);
+                    was && before == Some(symbol)
+                }
+            };
+        }
+        reached = next;
+    }
+    reached.last().copied().unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{canonical, matches};
+
+    #[test]
+    fn wildcards() {
+        for (pattern, name, fits) in [
+            ("*", "a/b/c", true),
+            ("%", "a/b", false),
+            ("%", "a", true),
+            ("a/%", "a/b", true),
+            ("a/%", "a/b/c", false),
+            ("%/%", "a/b", true),
+            ("a*", "abc/d", true),
+            ("*c", "a/b/c", true),
+            ("a%c", "abc", true),
+            ("a%c", "a/c", false),
+            ("a*c", "a/c", true),
+            ("", "", true),
+            ("a", "ab", false),
+            ("%%", "abc", true),
+            ("*%", "a/b", true),
+            ("%*", "a/b", true),
+        ] {
+            assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn many_wildcards_end() {
+        let pattern = "*a".repeat(500);
+        assert!(!matches(&pattern, &"a".repeat(255)));
+    }
+
+    #[test]
+    fn the_reference_goes_before_the_pattern() {
+        assert_eq!(canonical("a/", "%"), "a/%");
+        assert_eq!(canonical("", "inbox"), "INBOX");
+        assert_eq!(canonical("", "Inbox/%"), "INBOX/%");
+        assert_eq!(canonical("", "inboxes"), "inboxes");
+        assert_eq!(canonical("a/", "/b"), "b");
+    }
+}

@@ -1,0 +1,42 @@
+//! GETQUOTA and GETQUOTAROOT. RFC 9208 §4.1. One root for the whole account, with the empty name.
+
+use pli_imap_proto::{Code, QuotaResource};
+use pli_types::{Action, MailboxName};
+
+use crate::fail::{Fail, Reply};
+use crate::session::Session;
+
+/// The root's name.
+const ROOT: &str = "";
+
+pub fn get(session: &mut Session, root: &str) -> Result<Reply, Fail> {
+    if root != ROOT {
+        return Err(Fail::No(Some(Code::NonExistent), "No such quota root"));
+    }
+    write(session)?;
+    Ok(Reply::ok("GETQUOTA done"))
+}
+
+pub fn root(session: &mut Session, name: &MailboxName) -> Result<Reply, Fail> {
+    // RFC 9208 §4.1.3: the mailbox need not exist, but the answer for one that does not would help nobody.
+    super::find(session, name)?;
+    session.wire.out.quota_root(name.as_str(), &[ROOT]);
+    write(session)?;
+    Ok(Reply::ok("GETQUOTAROOT done"))
+}
+
+fn write(session: &mut Session) -> Result<(), Fail> {
+    let permit = session.admit_any(Action::GetQuota)?;
+    let quota = session.service.gate.quota(&permit)?;
+    let mut resources = Vec::new();
+    if let Some(limit) = quota.limit.bytes {
+        // RFC 9208 §5.1: STORAGE counts in units of 1,024 bytes; use is rounded up, so that full is full.
+        let usage = quota.bytes_used.get().div_ceil(1024);
+        resources.push(QuotaResource { name: "STORAGE", usage, limit: limit.get() / 1024 });
+    }
+    if let Some(limit) = quota.limit.messages {
+        resources.push(QuotaResource { name: "MESSAGE", usage: quota.messages_used, limit });
+    }
+    session.wire.out.quota(ROOT, &resources);
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! SEARCH and UID SEARCH. RFC 9051 §6.4.4, RFC 7162 §3.1.5 (MODSEQ).
+
+use pli_imap_proto::{ESearch, Search, SearchKey, SearchReturn, Tag};
+use pli_store::{Entry, StoreError};
+use pli_types::{Action, ModSeq};
+
+use crate::fail::{Fail, Reply};
+use crate::limits::BATCH_MESSAGES;
+use crate::message::{Message, off_worker};
+use crate::search::{Candidate, Ground, compile};
+use crate::session::Session;
+
+pub async fn run(session: &mut Session, tag: &Tag, uid: bool, search: Search) -> Result<Reply, Fail> {
+    if names_modseq(&search.key) {
+        // RFC 7162 §3.1: a CONDSTORE-enabling command.
+        session.enabled.condstore = true;
+    }
+    let save = search.returns.is_some_and(|returns| returns.save);
+    let result = find(session, &search).await;
+    if save && let Some(selected) = session.selected() {
+        // RFC 9051 §6.4.4.1: a search that fails leaves an empty result.
+        selected.saved = match &result {
+            Ok(found) => kept(search.returns.unwrap_or_default(), found),
+            Err(_) => Vec::new(),
+        };
+    }
+    write(session, tag, uid, &search, &result?);
+    Ok(Reply::ok("SEARCH done"))
+}
+
+/// RFC 5182 §2.4: with MIN or MAX and neither ALL nor COUNT only these are saved.
+fn kept(returns: SearchReturn, found: &[(u32, Entry)]) -> Vec<pli_types::Uid> {
+    let only_ends = (returns.min || returns.max) && !returns.all && !returns.count;
+    if !only_ends {
+        return found.iter().map(|(_, entry)| entry.uid).collect();
+    }
+    let first = found.first().filter(|_| returns.min);
+    let last = found.last().filter(|_| returns.max);
+    let mut uids: Vec<_> = first.into_iter().chain(last).map(|(_, entry)| entry.uid).collect();
+    uids.dedup();
+    uids
+}
+
+fn write(session: &mut Session, tag: &Tag, uid: bool, search: &Search, found: &[(u32, Entry)]) {
+    let numbers: Vec<u32> =
+        found.iter().map(|(number, entry)| if uid { entry.uid.get() } else { *number }).collect();
+    let with_modseq = names_modseq(&search.key) && session.enabled.condstore;
+    let highest = |entries: &[(u32, Entry)]| entries.iter().map(|(_, entry)| entry.modseq).max();
+    let modseq: Option<ModSeq> = if with_modseq { highest(found) } else { None };
+    let returns = match search.returns {
+        // RFC 9051 §6.4.4: rev2 answers with ESEARCH always.
+        None if session.enabled.rev2 => SearchReturn { all: true, ..SearchReturn::default() },
+        None => return session.wire.out.search(&numbers, modseq),
+        Some(returns) => returns,
+    };
+    if returns.save && !(returns.min || returns.max || returns.all || returns.count) {
+        // RFC 5182 §2.1: SAVE alone gives no answer.
+        return;
+    }
+    session.wire.out.esearch(&ESearch {
+        tag: Some(tag),
+        uid,
+        min: numbers.first().copied().filter(|_| returns.min),
+        max: numbers.last().copied().filter(|_| returns.max),
+        count: returns.count.then_some(numbers.len() as u64),
+        all: returns.all.then_some(&numbers),
+        modseq,
+    });
+}
+
+fn names_modseq(key: &SearchKey) -> bool {
+    match key {
+        SearchKey::ModSeq(_) => true,
+        SearchKey::And(keys) => keys.iter().any(names_modseq),
+        SearchKey::Or(a, b) => names_modseq(a) || names_modseq(b),
+        SearchKey::Not(key) => names_modseq(key),
+        _ => false,
+    }
+}
+
+/// The messages that pass, in the picture's order.
+pub async fn find(session: &mut Session, search: &Search) -> Result<Vec<(u32, Entry)>, Fail> {
+    let open = session.open()?;
+    let permit = session.admit_on(Action::Search, open.mailbox)?;
+    let saved = session.selected().map(|selected| selected.saved.clone()).unwrap_or_default();
+    let now = session.service.clock.now();
+    let ground = Ground { picture: &open.picture, saved: &saved, now };
+    let test = compile(&search.key, search.charset.as_deref(), &ground)?;
+    let store = session.store();
+    let reader = store.read(&permit)?;
+    let keys = &open.login.keys;
+    let mut found = Vec::new();
+    let mut entries = open.picture.iter();
+    let batch_size = if test.cost() == 0 { BATCH_MESSAGES.saturating_mul(64) } else { BATCH_MESSAGES };
+    loop {
+        let batch: Vec<(u32, Entry)> = entries.by_ref().take(batch_size).collect();
+        if batch.is_empty() {
+            return Ok(found);
+        }
+        let run = || -> Result<(), StoreError> {
+            let open = |entry: Entry| Message::read(reader, keys, entry.email, false);
+            for (number, entry) in batch {
+                match test.passes(&mut Candidate::new(number, entry, &open)) {
+                    Ok(true) => found.push((number, entry)),
+                    // Gone meanwhile, or damaged: it is found by nothing, and the rest is searched.
+                    Ok(false) | Err(StoreError::NoMessage | StoreError::Damaged(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        };
+        if test.cost() == 0 { run() } else { off_worker(run) }?;
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,151 @@
+//! SELECT and EXAMINE. RFC 9051 §6.3.2, §6.3.3, RFC 7162 §3.1.8 (CONDSTORE), §3.2.5 (QRESYNC).
+
+use pli_gate::Login;
+use pli_imap_proto::{Code, ListRow, ListVerb, Qresync, Status};
+use pli_store::{Mailbox, Reader};
+use pli_types::{Action, MailboxName, ModSeq, SystemFlag, Uid};
+use std::sync::Arc;
+
+use super::find;
+use super::status::mailbox_id;
+use crate::fail::{Fail, Reply, ReplyCode};
+use crate::picture::{FlagPrinter, Show, write_flag_lines, write_flags};
+use crate::session::Session;
+use crate::state::{Selected, State};
+
+/// RFC 7162 §3.2.5.2: pairs that a client may send to narrow what it is told.
+const MATCHES_COUNT_MAX: usize = 10_000;
+
+pub fn run(
+    session: &mut Session,
+    name: &MailboxName,
+    read_only: bool,
+    condstore: bool,
+    qresync: Option<Qresync>,
+) -> Result<Reply, Fail> {
+    // RFC 7162 §3.2.5: BAD unless it was enabled before.
+    if qresync.is_some() && !session.enabled.qresync {
+        return Err(Fail::Bad("Enable QRESYNC first"));
+    }
+    let login = leave(session)?;
+    if condstore {
+        session.enabled.condstore = true;
+    }
+    let mailbox = find(session, name)?;
+    let permit = session.admit_on(Action::Select, mailbox.id)?;
+    let store = session.store();
+    let reader = store.read(&permit)?;
+    let view = reader.view(mailbox.id)?;
+    let mut current = view.subscribe();
+    let picture = current.borrow_and_update().clone();
+    let selected = Selected {
+        mailbox: mailbox.id,
+        read_only,
+        keywords_told: picture.keywords.len(),
+        picture,
+        current,
+        saved: Vec::new(),
+    };
+    write_mailbox(session, &mailbox, &selected);
+    if let Some(qresync) = qresync {
+        resynchronise(session, reader, &selected, &qresync)?;
+    }
+    session.state = State::Selected { login, selected: Box::new(selected) };
+    Ok(if read_only {
+        Reply::ok_code(ReplyCode::Plain(Code::ReadOnly), "Examined")
+    } else {
+        Reply::ok_code(ReplyCode::Plain(Code::ReadWrite), "Selected")
+    })
+}
+
+/// RFC 9051 §6.3.2: SELECT closes the mailbox that is open, whether it succeeds or not.
+fn leave(session: &mut Session) -> Result<Arc<Login>, Fail> {
+    let login = session.login()?;
+    if session.selected().is_some() {
+        // RFC 7162 §3.2.11: what follows is about the new mailbox.
+        session.wire.out.untagged(Status::Ok, Some(Code::Closed), "Previous mailbox closed");
+    }
+    session.state = State::Authenticated { login: Arc::clone(&login) };
+    Ok(login)
+}
+
+fn write_mailbox(session: &mut Session, mailbox: &Mailbox, selected: &Selected) {
+    let rev2 = session.enabled.rev2;
+    let out = &mut session.wire.out;
+    let picture = &selected.picture;
+    write_flag_lines(out, picture, selected.read_only);
+    out.exists(picture.messages);
+    if !rev2 {
+        // RFC 3501 §7.3.2, §6.3.1: rev1 asks for both; \Recent is not kept.
+        out.recent(0);
+        let unseen = picture.iter().find(|(_, entry)| entry.flags & SystemFlag::Seen.bit() == 0);
+        if let Some((number, _)) = unseen {
+            out.untagged(Status::Ok, Some(Code::Unseen(number)), "First unseen");
+        }
+    }
+    out.uid_lines(picture.uid_validity, picture.uid_next);
+    out.untagged(Status::Ok, Some(Code::HighestModSeq(highest(picture.highest_modseq))), "Highest");
+    out.untagged(Status::Ok, Some(Code::MailboxId(&mailbox_id(mailbox.id))), "Object id");
+    if rev2 {
+        // RFC 9051 §6.3.2: a LIST answer with the mailbox's name is required in rev2.
+        out.list(&ListRow {
+            verb: ListVerb::List,
+            attributes: &[],
+            separator: Some(MailboxName::SEPARATOR),
+            name: mailbox.name.as_str(),
+            old_name: None,
+            child_info_subscribed: false,
+        });
+    }
+}
+
+/// RFC 7162 §7: a mod-sequence is at least 1.
+fn highest(modseq: ModSeq) -> ModSeq {
+    modseq.max(ModSeq::new(1))
+}
+
+/// RFC 7162 §3.2.5: what changed since the client was here.
+fn resynchronise(
+    session: &mut Session,
+    reader: Reader<'_>,
+    selected: &Selected,
+    qresync: &Qresync,
+) -> Result<(), Fail> {
+    let picture = &selected.picture;
+    // RFC 7162 §3.2.5: another UIDVALIDITY: the parameters mean nothing.
+    if qresync.uid_validity != picture.uid_validity {
+        return Ok(());
+    }
+    let known = qresync.known_uids.as_ref().map(|set| set.resolve(u32::MAX));
+    let floor = matched(selected, qresync);
+    let vanished: Vec<Uid> = reader
+        .expunged_since(selected.mailbox, qresync.mod_seq)?
+        .into_iter()
+        .filter(|uid| uid.get() > floor && known.as_ref().is_none_or(|known| known.contains(uid.get())))
+        .collect();
+    let enabled = session.enabled;
+    let out = &mut session.wire.out;
+    out.vanished(true, vanished);
+    let mut printer = FlagPrinter::default();
+    for (number, entry) in picture.iter() {
+        let wanted = known.as_ref().is_none_or(|known| known.contains(entry.uid.get()));
+        if entry.modseq > qresync.mod_seq && wanted {
+            write_flags(out, &mut printer, enabled, picture, number, &entry, (true, Show::Flags));
+        }
+    }
+    Ok(())
+}
+
+/// RFC 7162 §3.2.5.2: up to the last pair that still matches nothing was expunged.
+fn matched(selected: &Selected, qresync: &Qresync) -> u32 {
+    let Some((numbers, uids)) = &qresync.matches else { return 0 };
+    let (Some(numbers), Some(uids)) = (numbers.in_order(MATCHES_COUNT_MAX), uids.in_order(MATCHES_COUNT_MAX)) else {
+        return 0;
+    };
+    numbers
+        .into_iter()
+        .zip(uids)
+        .take_while(|(number, uid)| selected.picture.by_number(*number).is_some_and(|e| e.uid.get() == *uid))
+        .last()
+        .map_or(0, |(_, uid)| uid)
+}

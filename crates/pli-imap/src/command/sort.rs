@@ -1,0 +1,124 @@
+//! SORT and UID SORT. RFC 5256 §3, RFC 5957 (DISPLAYFROM, DISPLAYTO).
+
+use std::cmp::Ordering;
+
+use pli_imap_proto::{Search, SearchKey, SortKey};
+use pli_mime::{AddressRef, Summary, decode_words, fold};
+use pli_store::{Entry, StoreError};
+use pli_types::Action;
+
+use super::search::find;
+use crate::fail::{Fail, Reply};
+use crate::limits::BATCH_MESSAGES;
+use crate::message::{Message, off_worker};
+use crate::session::Session;
+use crate::subject::base_subject;
+
+/// What one criterion compares.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Value {
+    Number(i64),
+    Text(String),
+}
+
+/// A message with what it is sorted by.
+struct Row {
+    number: u32,
+    entry: Entry,
+    values: Vec<Value>,
+}
+
+pub async fn run(
+    session: &mut Session,
+    uid: bool,
+    criteria: Vec<(SortKey, bool)>,
+    search: Search,
+) -> Result<Reply, Fail> {
+    let found = find(session, &search).await?;
+    let mut rows = read(session, &criteria, found).await?;
+    rows.sort_by(|a, b| compare(&criteria, a, b));
+    let numbers: Vec<u32> = rows.iter().map(|row| if uid { row.entry.uid.get() } else { row.number }).collect();
+    let modseq = matches!(search.key, SearchKey::ModSeq(_)).then(|| rows.iter().map(|row| row.entry.modseq).max());
+    session.wire.out.sort(&numbers, modseq.flatten());
+    Ok(Reply::ok("SORT done"))
+}
+
+fn compare(criteria: &[(SortKey, bool)], a: &Row, b: &Row) -> Ordering {
+    for ((x, y), (_, reverse)) in a.values.iter().zip(&b.values).zip(criteria) {
+        let order = x.cmp(y);
+        let order = if *reverse { order.reverse() } else { order };
+        if order != Ordering::Equal {
+            return order;
+        }
+    }
+    // RFC 5256 §3: equal ones by message number.
+    a.number.cmp(&b.number)
+}
+
+async fn read(
+    session: &mut Session,
+    criteria: &[(SortKey, bool)],
+    found: Vec<(u32, Entry)>,
+) -> Result<Vec<Row>, Fail> {
+    let open = session.open()?;
+    let permit = session.admit_on(Action::Search, open.mailbox)?;
+    let store = session.store();
+    let reader = store.read(&permit)?;
+    let keys = &open.login.keys;
+    let needs_summary = criteria.iter().any(|(key, _)| !matches!(key, SortKey::Arrival | SortKey::Size));
+    let mut rows = Vec::with_capacity(found.len());
+    for batch in found.chunks(BATCH_MESSAGES) {
+        off_worker(|| -> Result<(), StoreError> {
+            for (number, entry) in batch {
+                let mut message = match Message::read(reader, keys, entry.email, needs_summary) {
+                    Ok(message) => message,
+                    Err(StoreError::NoMessage) => continue,
+                    Err(error) => return Err(error),
+                };
+                let values = criteria.iter().map(|(key, _)| value(*key, &mut message)).collect::<Result<_, _>>()?;
+                rows.push(Row { number: *number, entry: *entry, values });
+            }
+            Ok(())
+        })?;
+        tokio::task::yield_now().await;
+    }
+    Ok(rows)
+}
+
+fn value(key: SortKey, message: &mut Message<'_>) -> Result<Value, StoreError> {
+    let received = message.row.received.0;
+    Ok(match key {
+        SortKey::Arrival => Value::Number(received),
+        SortKey::Size => Value::Number(i64::try_from(message.row.size.get()).unwrap_or(i64::MAX)),
+        // RFC 5256 §2.2: the internal date where the Date field cannot be read.
+        SortKey::Date => Value::Number(message.summary()?.date().map_or(received, |date| date.0)),
+        SortKey::Subject => Value::Text(subject(message.summary()?).0),
+        SortKey::From => Value::Text(mailbox(message.summary()?.envelope().from().next())),
+        SortKey::To => Value::Text(mailbox(message.summary()?.envelope().to().next())),
+        SortKey::Cc => Value::Text(mailbox(message.summary()?.envelope().cc().next())),
+        SortKey::DisplayFrom => Value::Text(display(message.summary()?.envelope().from().next())),
+        SortKey::DisplayTo => Value::Text(display(message.summary()?.envelope().to().next())),
+    })
+}
+
+/// The base subject, folded, and whether the message is a reply.
+pub fn subject(summary: &Summary) -> (String, bool) {
+    let (base, reply) = base_subject(&decode_words(summary.envelope().subject().unwrap_or_default()));
+    (fold(&base), reply)
+}
+
+fn mailbox(address: Option<AddressRef<'_>>) -> String {
+    fold(&String::from_utf8_lossy(address.and_then(|address| address.mailbox).unwrap_or_default()))
+}
+
+/// RFC 5957 §3: the display name, else the address.
+fn display(address: Option<AddressRef<'_>>) -> String {
+    let Some(address) = address else { return String::new() };
+    match address.name.map(decode_words) {
+        Some(name) if !name.trim().is_empty() => fold(&name),
+        _ => {
+            let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+            fold(&format!("{}@{}", text(address.mailbox), text(address.host)))
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! STORE and UID STORE. RFC 9051 §6.4.6, RFC 7162 §3.1.3 (UNCHANGEDSINCE).
+
+use std::collections::BTreeSet;
+
+use pli_imap_proto::{Code, MessageSet, StoreAction};
+use pli_store::{Entry, FlagMode, Flagged, Snapshot};
+use pli_types::{Action, FlagSet, ModSeq, Uid};
+
+use crate::fail::{Fail, Reply, ReplyCode};
+use crate::pick::{Picked, pick};
+use crate::picture::{FlagPrinter, Show, write_flags};
+use crate::session::Session;
+
+/// What STORE asks.
+pub struct Change {
+    /// Replace, add or remove.
+    pub action: StoreAction,
+    /// `.SILENT`
+    pub silent: bool,
+    /// Which.
+    pub flags: FlagSet,
+    /// RFC 7162 §3.1.3
+    pub unchanged_since: Option<ModSeq>,
+}
+
+pub async fn run(session: &mut Session, uid: bool, set: &MessageSet, change: Change) -> Result<Reply, Fail> {
+    let open = session.open()?;
+    if open.read_only {
+        return Err(Fail::No(Some(Code::NoPerm), "The mailbox is open read-only"));
+    }
+    let saved = session.selected().map(|selected| selected.saved.clone()).unwrap_or_default();
+    let picked = pick(&open.picture, uid, set, &saved)?;
+    if change.unchanged_since.is_some() {
+        // RFC 7162 §3.1: a CONDSTORE-enabling command.
+        session.enabled.condstore = true;
+    }
+    let uids = picked.uid_list(&open.picture);
+    if uids.is_empty() {
+        return Ok(Reply::ok("Nothing to change"));
+    }
+    let mode = match change.action {
+        StoreAction::Replace => FlagMode::Replace,
+        StoreAction::Add => FlagMode::Add,
+        StoreAction::Remove => FlagMode::Remove,
+    };
+    let permit = session.admit_on(Action::Store, open.mailbox)?;
+    let store = session.store();
+    let flagged = store
+        .change_flags(permit, open.mailbox, uids, mode, change.flags.clone(), change.unchanged_since)
+        .await?
+        .value;
+    echo(session, uid, &picked, &open.picture, &change, &flagged);
+    Ok(modified(session, uid, &flagged))
+}
+
+/// RFC 7162 §3.1.3: the messages that failed, by UID for UID STORE.
+fn modified(session: &mut Session, uid: bool, flagged: &Flagged) -> Reply {
+    if flagged.modified.is_empty() {
+        return Reply::ok("STORE done");
+    }
+    let numbers = match session.selected() {
+        Some(selected) if !uid => {
+            flagged.modified.iter().filter_map(|uid| selected.picture.number_of(*uid)).collect()
+        }
+        _ => flagged.modified.iter().map(|uid| uid.get()).collect(),
+    };
+    Reply::ok_code(ReplyCode::Modified(numbers), "Some messages had changed")
+}
+
+/// Tells the new flags of what was changed, and what others did meanwhile.
+fn echo(session: &mut Session, uid: bool, picked: &Picked, before: &Snapshot, change: &Change, flagged: &Flagged) {
+    let enabled = session.enabled;
+    let done: BTreeSet<Uid> = flagged.uids.iter().copied().collect();
+    let Some(selected) = session.selected() else { return };
+    let newest = selected.current.borrow().clone();
+    let mask = word(&newest, &change.flags);
+    let own = |entry: &Entry| done.contains(&entry.uid);
+    // Silent says nothing of flags that are as the client asked; if another session changed them too, it is told.
+    let expected = |entry: &Entry| {
+        let old = before.by_uid(entry.uid).map_or(0, |old| old.flags);
+        let wanted = match change.action {
+            StoreAction::Replace => mask,
+            StoreAction::Add => old | mask,
+            StoreAction::Remove => old & !mask,
+        };
+        wanted == entry.flags
+    };
+    session.tell_showing(false, |entry| {
+        if !own(entry) {
+            (true, Show::Flags)
+        } else if change.silent && expected(entry) {
+            (uid, Show::ModSeq)
+        } else {
+            // Written below, in the order of the set, whether they changed or not.
+            (uid, if change.silent { Show::Flags } else { Show::Nothing })
+        }
+    });
+    if change.silent {
+        return;
+    }
+    let Some(picture) = session.selected().map(|selected| std::sync::Arc::clone(&selected.picture)) else { return };
+    let mut printer = FlagPrinter::default();
+    for (number, entry) in picked.entries(&picture).filter(|(_, entry)| done.contains(&entry.uid)) {
+        write_flags(&mut session.wire.out, &mut printer, enabled, &picture, number, &entry, (uid, Show::Flags));
+    }
+}
+
+/// The flags as a word over the mailbox's keywords.
+fn word(snapshot: &Snapshot, flags: &FlagSet) -> u64 {
+    let mut word = flags.system;
+    for (at, keyword) in (5u32..).zip(snapshot.keywords.iter()) {
+        if flags.keywords.contains(keyword) {
+            word |= 1u64.checked_shl(at).unwrap_or(0);
+        }
+    }
+    word
+}

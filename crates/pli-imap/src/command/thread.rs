@@ -1,0 +1,113 @@
+//! THREAD and UID THREAD. RFC 5256 §3: ORDEREDSUBJECT and REFERENCES.
+
+use pli_imap_proto::{Search, ThreadAlgorithm};
+use pli_store::{Entry, StoreError};
+use pli_types::Action;
+
+use super::search::find;
+use super::sort::subject;
+use crate::fail::{Fail, Reply};
+use crate::limits::BATCH_MESSAGES;
+use crate::message::{Message, off_worker};
+use crate::session::Session;
+use crate::threading::{Item, Tree, by_references, by_subject};
+
+pub async fn run(
+    session: &mut Session,
+    uid: bool,
+    algorithm: ThreadAlgorithm,
+    search: Search,
+) -> Result<Reply, Fail> {
+    if let ThreadAlgorithm::Other(_) = algorithm {
+        return Err(Fail::Bad("This algorithm is not offered"));
+    }
+    let found = find(session, &search).await?;
+    let items = read(session, uid, found).await?;
+    let forest = off_worker(|| match algorithm {
+        ThreadAlgorithm::References => by_references(&items),
+        _ => by_subject(&items),
+    });
+    let out = &mut session.wire.out;
+    out.thread_start();
+    for tree in &forest {
+        tree.write(out);
+    }
+    out.thread_end();
+    Ok(Reply::ok("THREAD done"))
+}
+
+async fn read(session: &mut Session, uid: bool, found: Vec<(u32, Entry)>) -> Result<Vec<Item>, Fail> {
+    let open = session.open()?;
+    let permit = session.admit_on(Action::Search, open.mailbox)?;
+    let store = session.store();
+    let reader = store.read(&permit)?;
+    let keys = &open.login.keys;
+    let mut items = Vec::with_capacity(found.len());
+    for batch in found.chunks(BATCH_MESSAGES) {
+        off_worker(|| -> Result<(), StoreError> {
+            for (number, entry) in batch {
+                let mut message = match Message::read(reader, keys, entry.email, true) {
+                    Ok(message) => message,
+                    Err(StoreError::NoMessage) => continue,
+                    Err(error) => return Err(error),
+                };
+                let received = message.row.received.0;
+                let references = message.header_values("References")?;
+                let summary = message.summary()?;
+                let (subject, reply) = subject(summary);
+                let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+                let envelope = summary.envelope();
+                items.push(Item::new(
+                    if uid { entry.uid.get() } else { *number },
+                    summary.date().map_or(received, |date| date.0),
+                    (subject, reply),
+                    &text(envelope.message_id()),
+                    (&references.join(" "), &text(envelope.in_reply_to())),
+                ));
+            }
+            Ok(())
+        })?;
+        tokio::task::yield_now().await;
+    }
+    Ok(items)
+}
+
+impl Tree {
+    /// RFC 5256 §4: `(2 3 (4)(5 6))`.
+    fn write(&self, out: &mut pli_imap_proto::Out) {
+        out.thread_open();
+        // A stack of what is still to be written, not calls: threads can be as deep as the mailbox is long.
+        enum Step<'a> {
+            Tree(&'a Tree),
+            Branch(&'a Tree),
+            Close,
+        }
+        let mut steps = vec![Step::Tree(self)];
+        while let Some(step) = steps.pop() {
+            match step {
+                Step::Close => out.thread_close(),
+                Step::Branch(tree) => {
+                    out.thread_open();
+                    steps.push(Step::Close);
+                    steps.push(Step::Tree(tree));
+                }
+                Step::Tree(tree) => {
+                    if let Some(number) = tree.number {
+                        out.thread_number(number);
+                    }
+                    match tree.children.as_slice() {
+                        [] => {}
+                        [only] => steps.push(Step::Tree(only)),
+                        many => {
+                            if tree.number.is_some() {
+                                out.thread_branches();
+                            }
+                            steps.extend(many.iter().rev().map(Step::Branch));
+                        }
+                    }
+                }
+            }
+        }
+        out.thread_close();
+    }
+}

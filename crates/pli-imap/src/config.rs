@@ -1,0 +1,37 @@
+//! What an administrator can set for IMAP.
+
+use serde::Deserialize;
+
+/// The `[imap]` table of `pli.toml`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ImapConfig {
+    /// The largest message that APPEND takes, in bytes: `NO [TOOBIG]`.
+    pub message_bytes_max: u64,
+    /// An authenticated session without a command for so long is closed. RFC 9051 §5.4: at least 30 minutes.
+    pub idle_timeout_s: u64,
+    /// A session that has not logged in after so long without a command is closed.
+    pub login_timeout_s: u64,
+    /// Failed logins on one connection before it is closed.
+    pub login_failures_max: u32,
+    /// `* OK Still here` in IDLE this often, so that middleboxes keep the connection; 0: never.
+    pub keepalive_s: u64,
+    /// Takes LOGIN and AUTHENTICATE outside TLS too. Only for tests and for a proxy on the same machine.
+    pub login_without_tls: bool,
+    /// Capabilities that are not shown, in capitals (a client that trips over one).
+    pub hidden_capabilities: Vec<String>,
+}
+
+impl Default for ImapConfig {
+    fn default() -> Self {
+        Self {
+            message_bytes_max: 50 * 1024 * 1024,
+            idle_timeout_s: 30 * 60,
+            login_timeout_s: 60,
+            login_failures_max: 5,
+            keepalive_s: 120,
+            login_without_tls: false,
+            hidden_capabilities: Vec::new(),
+        }
+    }
+}

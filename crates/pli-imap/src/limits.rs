@@ -1,0 +1,26 @@
+//! Every bound on what one session can make us do, with the reply that the peer gets.
+
+/// Bytes read from the peer at a time; the buffer stands on the stack only while bytes are taken over.
+pub const READ_BYTES: usize = 16 * 1024;
+/// The output buffer is sent when it has grown to this.
+pub const FLUSH_BYTES: usize = 32 * 1024;
+/// Bytes of a body that are read from the store and sent at a time.
+pub const BODY_CHUNK_BYTES: u64 = 1024 * 1024;
+/// Messages that one step of FETCH or SEARCH takes before others get their turn.
+pub const BATCH_MESSAGES: usize = 128;
+/// A message in an APPEND is grown by what has come, not by what was announced; this much is reserved at most.
+pub const APPEND_RESERVE_BYTES: usize = 1024 * 1024;
+/// Commands in a row that were BAD before the session is closed with BYE.
+pub const BAD_COMMANDS_COUNT_MAX: u32 = 30;
+/// Names that RECURSIVEMATCH and wildcards may look at in one LIST; more mailboxes than an account can have.
+pub const LIST_NAMES_COUNT_MAX: usize = 100_000;
+/// Steps that matching one LIST pattern may take. `*` backtracks, and a pattern of many is cut off as no match.
+pub const PATTERN_STEPS_MAX: u32 = 100_000;
+/// A write that makes no progress for so long ends the session.
+pub const WRITE_TIMEOUT_S: u64 = 300;
+/// BINARY and decoded search look at this many bytes of one part.
+pub const DECODE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Messages that one APPEND may carry (RFC 3502). `NO [LIMIT]`.
+pub const MULTIAPPEND_COUNT_MAX: usize = 100;
+/// RFC 2971 §3.3: bytes of a client's name that logs keep.
+pub const CLIENT_NAME_BYTES_MAX: usize = 120;

@@ -1,0 +1,310 @@
+//! One message as FETCH and SEARCH read it: its row, its summary, and ranges of its bytes.
+
+use std::num::NonZeroU32;
+use std::ops::Range;
+
+use bytes::Bytes;
+use pli_crypto::Opened;
+use pli_imap_proto::{FetchItem, Out, Partial, Section, SectionKind};
+use pli_mime::{PartKind, PartRef, Summary};
+use pli_store::{MessageMeta, Reader, StoreError};
+use pli_types::EmailId;
+
+use crate::limits::{BODY_CHUNK_BYTES, DECODE_BYTES_MAX};
+
+/// A message up to this size is read once when several items want bytes of it.
+const WHOLE_BYTES_MAX: u64 = 256 * 1024;
+
+/// RFC 8474 §5.1: an object id, of letters and digits.
+pub fn email_id(id: EmailId) -> String {
+    format!("M{id}")
+}
+
+/// Runs work that keeps the processor busy without holding up the other sessions of this thread.
+pub fn off_worker<T>(work: impl FnOnce() -> T) -> T {
+    let many = tokio::runtime::Handle::try_current()
+        .is_ok_and(|handle| handle.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread);
+    if many { tokio::task::block_in_place(work) } else { work() }
+}
+
+/// A piece of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Content {
+    /// There is no such part.
+    None,
+    /// Made or already read.
+    Bytes(Vec<u8>),
+    /// Stands in the message.
+    Range(Range<u64>),
+}
+
+impl Content {
+    /// RFC 9051 §6.4.5 `<offset.count>`: what lies past the end is cut off; beginning past the end gives nothing.
+    fn cut(self, partial: Option<Partial>) -> Self {
+        match (self, partial) {
+            (Self::Bytes(bytes), partial @ Some(_)) => Self::Bytes(cut(&bytes, partial).to_vec()),
+            (Self::Range(range), Some(partial)) => {
+                let start = range.start.saturating_add(partial.offset).min(range.end);
+                let end = start.saturating_add(partial.count).min(range.end);
+                Self::Range(start..end)
+            }
+            (whole, _) => whole,
+        }
+    }
+}
+
+/// The same for bytes at hand.
+pub fn cut(bytes: &[u8], partial: Option<Partial>) -> &[u8] {
+    let Some(partial) = partial else { return bytes };
+    let start = usize::try_from(partial.offset).unwrap_or(usize::MAX).min(bytes.len());
+    let count = usize::try_from(partial.count).unwrap_or(usize::MAX);
+    bytes.get(start..start.saturating_add(count).min(bytes.len())).unwrap_or_default()
+}
+
+/// How an item names its content.
+pub enum Label<'a> {
+    /// `BODY[section]<origin>`
+    Section(&'a Section, Option<u64>),
+    /// `RFC822` and its kin.
+    Name(&'static str),
+}
+
+impl Label<'_> {
+    pub fn write(&self, out: &mut Out, bytes: Option<&[u8]>) {
+        match self {
+            Self::Section(section, origin) => out.fetch_section(section, *origin, bytes),
+            Self::Name(name) => out.fetch_string(name, bytes),
+        }
+    }
+    pub fn write_start(&self, out: &mut Out, bytes: u64) {
+        match self {
+            Self::Section(section, origin) => out.fetch_section_start(section, *origin, bytes),
+            Self::Name(name) => out.fetch_string_start(name, bytes),
+        }
+    }
+}
+
+/// A message under a reader.
+pub struct Message<'a> {
+    reader: Reader<'a>,
+    keys: &'a Opened,
+    email: EmailId,
+    /// Its row.
+    pub row: MessageMeta,
+    summary: Option<Summary>,
+    whole: Option<Bytes>,
+    keep_whole: bool,
+}
+
+impl<'a> Message<'a> {
+    /// Reads the row and, where asked, the summary.
+    pub fn read(reader: Reader<'a>, keys: &'a Opened, email: EmailId, summary: bool) -> Result<Self, StoreError> {
+        let row = reader.message(email)?;
+        let summary = if summary { Some(reader.summary(keys, email)?) } else { None };
+        Ok(Self { reader, keys, email, row, summary, whole: None, keep_whole: false })
+    }
+
+    /// Several pieces of a small message are cheaper read at once.
+    pub fn expect_bodies(&mut self, count: usize) {
+        self.keep_whole = count > 1 && self.row.size.get() <= WHOLE_BYTES_MAX;
+    }
+
+    /// The summary; read now if it was not before.
+    pub fn summary(&mut self) -> Result<&Summary, StoreError> {
+        if self.summary.is_none() {
+            self.summary = Some(self.reader.summary(self.keys, self.email)?);
+        }
+        self.summary.as_ref().ok_or(StoreError::NoMessage)
+    }
+
+    /// Bytes of the message.
+    pub fn bytes(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
+        if let Some(whole) = &self.whole {
+            let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(whole.len());
+            let (start, end) = (at(range.start), at(range.end));
+            return Ok(whole.slice(start.min(end)..end));
+        }
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        self.reader.body(self.keys, self.email, Some(range))
+    }
+
+    fn load(&mut self) -> Result<(), StoreError> {
+        if self.keep_whole && self.whole.is_none() {
+            self.whole = Some(self.reader.body(self.keys, self.email, None)?);
+        }
+        Ok(())
+    }
+
+    /// ENVELOPE
+    pub fn write_envelope(&self, out: &mut Out) {
+        let mut text = Vec::new();
+        if let Some(summary) = &self.summary {
+            pli_mime::write_envelope(&mut text, summary.envelope());
+        }
+        out.fetch_raw("ENVELOPE", &text);
+    }
+
+    /// BODY and BODYSTRUCTURE
+    pub fn write_structure(&self, out: &mut Out, extended: bool) {
+        let mut text = Vec::new();
+        if let Some(summary) = &self.summary {
+            pli_mime::write_body(&mut text, summary.root(), extended);
+        }
+        out.fetch_raw(if extended { "BODYSTRUCTURE" } else { "BODY" }, &text);
+    }
+
+    /// PREVIEW
+    pub fn write_preview(&self, out: &mut Out) {
+        out.fetch_preview(self.summary.as_ref().map(Summary::preview));
+    }
+
+    /// The content that an item asks, and how it is named.
+    pub fn section<'i>(&mut self, item: &'i FetchItem) -> Result<(Label<'i>, Content), StoreError> {
+        self.load()?;
+        let whole = |kind| Section { part: Vec::new(), kind };
+        Ok(match item {
+            FetchItem::Rfc822 => (Label::Name("RFC822"), self.content(&whole(SectionKind::Full))?),
+            FetchItem::Rfc822Header => (Label::Name("RFC822.HEADER"), self.content(&whole(SectionKind::Header))?),
+            FetchItem::Rfc822Text => (Label::Name("RFC822.TEXT"), self.content(&whole(SectionKind::Text))?),
+            FetchItem::Section { section, partial, .. } => {
+                let origin = partial.map(|partial| partial.offset);
+                (Label::Section(section, origin), self.content(section)?.cut(*partial))
+            }
+            _ => (Label::Name("RFC822"), Content::None),
+        })
+    }
+
+    /// RFC 9051 §6.4.5.1
+    fn content(&mut self, section: &Section) -> Result<Content, StoreError> {
+        let size = self.row.size.get();
+        if section.part.is_empty() && section.kind == SectionKind::Full {
+            return Ok(Content::Range(0..size));
+        }
+        let summary = self.summary()?;
+        let Some(part) = find_part(summary.root(), &section.part) else { return Ok(Content::None) };
+        // RFC 9051 §6.4.5.1: HEADER and TEXT are of a message: the one asked, or one that a part encloses.
+        let message = if section.part.is_empty() { Some(part) } else { enclosed(part) };
+        let range = match (&section.kind, message) {
+            (SectionKind::Full, _) => part.body_range(),
+            (SectionKind::Mime, _) => part.header_range(),
+            (SectionKind::Text, Some(message)) => message.body_range(),
+            (SectionKind::Text, None) => return Ok(Content::None),
+            (SectionKind::Header | SectionKind::HeaderFields(_) | SectionKind::HeaderFieldsNot(_), None) => {
+                return Ok(Content::None);
+            }
+            (kind, Some(message)) => {
+                let range = message.header_range();
+                let at_top = section.part.is_empty();
+                return self.header(kind, range.start..range.end, at_top);
+            }
+        };
+        Ok(Content::Range(range.start..range.end))
+    }
+
+    fn header(&self, kind: &SectionKind, range: Range<u64>, at_top: bool) -> Result<Content, StoreError> {
+        // The top header stands in the summary as a rule: no body is opened for it.
+        let kept = self.summary.as_ref().filter(|_| at_top).and_then(Summary::header_block);
+        if let (SectionKind::Header, None) = (kind, kept) {
+            return Ok(Content::Range(range));
+        }
+        let read;
+        let block: &[u8] = match kept {
+            Some(block) => block,
+            None => {
+                read = self.bytes(range)?;
+                &read
+            }
+        };
+        let bytes = match kind {
+            SectionKind::HeaderFields(names) => filter_header(block, names, false),
+            SectionKind::HeaderFieldsNot(names) => filter_header(block, names, true),
+            _ => block.to_vec(),
+        };
+        Ok(Content::Bytes(bytes))
+    }
+
+    /// RFC 3516 §4.2: a part with its transfer encoding undone. `None`: no such part; `Some(None)`: an encoding that
+    /// is not known.
+    pub fn binary(&mut self, path: &[NonZeroU32]) -> Result<Option<Option<Vec<u8>>>, StoreError> {
+        self.load()?;
+        let size = self.row.size.get();
+        let summary = self.summary()?;
+        let Some(part) = find_part(summary.root(), path) else { return Ok(None) };
+        if path.is_empty() {
+            return Ok(Some(Some(self.bytes(0..size.min(DECODE_BYTES_MAX))?.to_vec())));
+        }
+        let encoding = part.encoding().map(|e| e.trim_ascii().to_ascii_lowercase()).unwrap_or_default();
+        let plain = part.kind() != PartKind::Leaf
+            || matches!(&*encoding, b"" | b"7bit" | b"8bit" | b"binary");
+        let known = plain || matches!(&*encoding, b"base64" | b"quoted-printable");
+        let range = part.body_range();
+        if !known {
+            return Ok(Some(None));
+        }
+        let end = range.end.min(range.start.saturating_add(DECODE_BYTES_MAX));
+        let bytes = self.bytes(range.start..end)?;
+        if plain {
+            return Ok(Some(Some(bytes.to_vec())));
+        }
+        Ok(Some(Some(decode(&bytes, &encoding))))
+    }
+
+    /// All bytes, up to a bound, for searching.
+    pub fn all_bytes(&self) -> Result<Bytes, StoreError> {
+        let size = self.row.size.get().min(DECODE_BYTES_MAX);
+        if size <= BODY_CHUNK_BYTES {
+            return self.bytes(0..size);
+        }
+        self.reader.body(self.keys, self.email, Some(0..size))
+    }
+}
+
+fn decode(bytes: &[u8], encoding: &[u8]) -> Vec<u8> {
+    pli_mime::transfer_decode(bytes, Some(encoding)).into_owned()
+}
+
+/// RFC 9051 §6.4.5.1: the fields of the header that are (or are not) named, and the blank line.
+fn filter_header(block: &[u8], names: &[Box<str>], not: bool) -> Vec<u8> {
+    let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+    pli_mime::filter_header(block, &names, not)
+}
+
+/// The message that a part encloses.
+fn enclosed(part: PartRef<'_>) -> Option<PartRef<'_>> {
+    if part.kind() == PartKind::Message { part.children().next() } else { None }
+}
+
+/// RFC 9051 §6.4.5.1: part numbers. A message that is no multipart has one part, number 1: its body.
+pub fn find_part<'a>(root: PartRef<'a>, path: &[NonZeroU32]) -> Option<PartRef<'a>> {
+    let mut part = root;
+    // Whether `part` is a message whose own number has not been said yet.
+    let mut is_message = true;
+    for number in path {
+        let index = usize::try_from(number.get()).ok()?.checked_sub(1)?;
+        let within = if is_message { part } else { enclosed(part).unwrap_or(part) };
+        part = if within.kind() == PartKind::Multipart {
+            within.children().nth(index)?
+        } else if index == 0 && (is_message || part.kind() == PartKind::Message) {
+            within
+        } else {
+            return None;
+        };
+        is_message = false;
+    }
+    Some(part)
+}
+
+impl Message<'_> {
+    /// The values of all fields of a name in the top header, decoded.
+    pub fn header_values(&mut self, name: &str) -> Result<Vec<String>, StoreError> {
+        let summary = self.summary()?;
+        let range = summary.root().header_range();
+        if let Some(block) = summary.header_block() {
+            return Ok(pli_mime::header_decoded(block, name));
+        }
+        let block = self.bytes(range.start..range.end)?;
+        Ok(pli_mime::header_decoded(&block, name))
+    }
+}

@@ -1,0 +1,286 @@
+//! Search programs: what SEARCH asks, made ready to be run over many messages, cheapest tests first.
+
+use chrono::NaiveDate;
+use pli_imap_proto::{Code, Resolved, SearchKey, SequenceSet};
+use pli_mime::{contains_folded, fold};
+use pli_store::{Entry, Snapshot, StoreError};
+use pli_types::{Keyword, SystemFlag, Uid, UnixMillis};
+
+use crate::fail::Fail;
+use crate::message::{Message, email_id};
+
+const DAY_MS: i64 = 86_400_000;
+
+/// What a search is made ready with.
+pub struct Ground<'a> {
+    /// Numbers and UIDs are resolved over it.
+    pub picture: &'a Snapshot,
+    /// `$`
+    pub saved: &'a [Uid],
+    /// For OLDER and YOUNGER.
+    pub now: UnixMillis,
+}
+
+/// A search, ready to run.
+#[derive(Debug)]
+pub enum Test {
+    True,
+    False,
+    /// All of these, cheapest first.
+    And(Vec<Test>),
+    /// One of these, cheapest first.
+    Or(Vec<Test>),
+    Not(Box<Test>),
+    Numbers(Resolved),
+    Uids(Resolved),
+    /// All bits of the mask are set.
+    Flags(u64),
+    /// Modified at this or later.
+    ModSeq(u64),
+    EmailId(Box<str>),
+    /// Internal date in this range, end excluded.
+    Received(i64, i64),
+    Larger(u64),
+    Smaller(u64),
+    /// Date field in this range, by its own calendar, end excluded.
+    Sent(i64, i64),
+    /// A field contains a folded text.
+    Header(Box<str>, String),
+    Body(String),
+    Text(String),
+}
+
+/// Makes a search ready: charsets decoded, texts folded, sets resolved.
+pub fn compile(key: &SearchKey, charset: Option<&str>, ground: &Ground<'_>) -> Result<Test, Fail> {
+    let encoding = match charset {
+        None => encoding_rs::UTF_8,
+        Some(name) => encoding_rs::Encoding::for_label(name.as_bytes())
+            .filter(|encoding| *encoding != encoding_rs::REPLACEMENT)
+            // RFC 9051 §6.4.4
+            .ok_or(Fail::No(Some(Code::BadCharset(&["UTF-8", "US-ASCII"])), "This charset is not known"))?,
+    };
+    Ok(Compiler { encoding, ground }.compile(key))
+}
+
+struct Compiler<'a> {
+    encoding: &'static encoding_rs::Encoding,
+    ground: &'a Ground<'a>,
+}
+
+impl Compiler<'_> {
+    fn text(&self, bytes: &[u8]) -> String {
+        fold(&self.encoding.decode_without_bom_handling(bytes).0)
+    }
+
+    fn header(&self, name: &str, bytes: &[u8]) -> Test {
+        Test::Header(name.into(), self.text(bytes))
+    }
+
+    fn keyword(&self, keyword: &Keyword) -> Test {
+        let at = self.ground.picture.keywords.iter().position(|known| known == keyword);
+        let bit = at.and_then(|at| u32::try_from(at).ok()).and_then(|at| 1u64.checked_shl(at.saturating_add(5)));
+        bit.map_or(Test::False, Test::Flags)
+    }
+
+    fn compile(&self, key: &SearchKey) -> Test {
+        let not = |test| Test::Not(Box::new(test));
+        match key {
+            // \Recent is not kept: nothing is recent, all is old.
+            SearchKey::All | SearchKey::Old | SearchKey::SaveDateSupported => {
+                if matches!(key, SearchKey::SaveDateSupported) { Test::False } else { Test::True }
+            }
+            SearchKey::New | SearchKey::Recent => Test::False,
+            SearchKey::And(keys) => {
+                let mut tests: Vec<Test> = keys.iter().map(|key| self.compile(key)).collect();
+                tests.sort_by_key(Test::cost);
+                Test::And(tests)
+            }
+            SearchKey::Or(a, b) => {
+                let mut tests = vec![self.compile(a), self.compile(b)];
+                tests.sort_by_key(Test::cost);
+                Test::Or(tests)
+            }
+            SearchKey::Not(key) => not(self.compile(key)),
+            SearchKey::Numbers(set) => Test::Numbers(set.resolve(self.ground.picture.messages)),
+            SearchKey::Uids(set) => Test::Uids(crate::pick::uids(self.ground.picture, set)),
+            SearchKey::Saved => Test::Uids(
+                SequenceSet::from_sorted(self.ground.saved.iter().map(|uid| uid.get()))
+                    .map(|set| set.resolve(u32::MAX))
+                    .unwrap_or_default(),
+            ),
+            SearchKey::Flag(flag) => Test::Flags(flag.bit()),
+            SearchKey::NoFlag(flag) => not(Test::Flags(SystemFlag::bit(*flag))),
+            SearchKey::Keyword(keyword) => self.keyword(keyword),
+            SearchKey::NoKeyword(keyword) => not(self.keyword(keyword)),
+            SearchKey::Bcc(text) => self.header("Bcc", text),
+            SearchKey::Cc(text) => self.header("Cc", text),
+            SearchKey::From(text) => self.header("From", text),
+            SearchKey::To(text) => self.header("To", text),
+            SearchKey::Subject(text) => self.header("Subject", text),
+            SearchKey::Header(name, text) => self.header(name, text),
+            SearchKey::Body(text) => Test::Body(self.text(text)),
+            SearchKey::Text(text) => Test::Text(self.text(text)),
+            SearchKey::Larger(bytes) => Test::Larger(*bytes),
+            SearchKey::Smaller(bytes) => Test::Smaller(*bytes),
+            SearchKey::ModSeq(modseq) => Test::ModSeq(modseq.get()),
+            SearchKey::EmailId(id) => Test::EmailId(id.clone()),
+            SearchKey::ThreadId(_) => Test::False,
+            date => self.date(date),
+        }
+    }
+
+    fn date(&self, key: &SearchKey) -> Test {
+        let age = |seconds: u32| self.ground.now.0.saturating_sub(i64::from(seconds).saturating_mul(1000));
+        match key {
+            SearchKey::Before(day) => Test::Received(i64::MIN, begin(*day)),
+            SearchKey::On(day) => Test::Received(begin(*day), end(*day)),
+            SearchKey::Since(day) => Test::Received(begin(*day), i64::MAX),
+            SearchKey::SentBefore(day) => Test::Sent(i64::MIN, begin(*day)),
+            SearchKey::SentOn(day) => Test::Sent(begin(*day), end(*day)),
+            SearchKey::SentSince(day) => Test::Sent(begin(*day), i64::MAX),
+            // RFC 5032 §3
+            SearchKey::Older(seconds) => Test::Received(i64::MIN, age(*seconds).saturating_add(1)),
+            SearchKey::Younger(seconds) => Test::Received(age(*seconds), i64::MAX),
+            // RFC 8514 §4.3: where no save date is kept, the internal date stands for it.
+            SearchKey::SavedBefore(day) => Test::Received(i64::MIN, begin(*day)),
+            SearchKey::SavedOn(day) => Test::Received(begin(*day), end(*day)),
+            SearchKey::SavedSince(day) => Test::Received(begin(*day), i64::MAX),
+            _ => Test::False,
+        }
+    }
+}
+
+/// The first millisecond of a day. RFC 9051 §6.4.4: time and time zone do not count.
+fn begin(day: NaiveDate) -> i64 {
+    day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis()
+}
+
+fn end(day: NaiveDate) -> i64 {
+    begin(day).saturating_add(DAY_MS)
+}
+
+/// A message under test; what has to be read of it is read once, when first needed.
+pub struct Candidate<'a> {
+    /// Its number in the picture.
+    pub number: u32,
+    /// Its entry.
+    pub entry: Entry,
+    /// Opens it.
+    pub open: &'a dyn Fn(Entry) -> Result<Message<'a>, StoreError>,
+    message: Option<Message<'a>>,
+}
+
+impl<'a> Candidate<'a> {
+    pub const fn new(number: u32, entry: Entry, open: &'a dyn Fn(Entry) -> Result<Message<'a>, StoreError>) -> Self {
+        Self { number, entry, open, message: None }
+    }
+    fn message(&mut self) -> Result<&mut Message<'a>, StoreError> {
+        if self.message.is_none() {
+            self.message = Some((self.open)(self.entry)?);
+        }
+        self.message.as_mut().ok_or(StoreError::NoMessage)
+    }
+}
+
+impl Test {
+    /// How much it has to read: nothing, the row, the summary, the body.
+    pub fn cost(&self) -> u8 {
+        match self {
+            Self::True
+            | Self::False
+            | Self::Numbers(_)
+            | Self::Uids(_)
+            | Self::Flags(_)
+            | Self::ModSeq(_)
+            | Self::EmailId(_) => 0,
+            Self::Received(..) | Self::Larger(_) | Self::Smaller(_) => 1,
+            Self::Sent(..) | Self::Header(..) => 2,
+            Self::Body(_) | Self::Text(_) => 3,
+            Self::And(tests) | Self::Or(tests) => tests.iter().map(Self::cost).max().unwrap_or(0),
+            Self::Not(test) => test.cost(),
+        }
+    }
+
+    /// Whether a message passes. One that is gone passes no test that reads it.
+    pub fn passes(&self, candidate: &mut Candidate<'_>) -> Result<bool, StoreError> {
+        Ok(match self {
+            Self::True => true,
+            Self::False => false,
+            Self::And(tests) => {
+                for test in tests {
+                    if !test.passes(candidate)? {
+                        return Ok(false);
+                    }
+                }
+                true
+            }
+            Self::Or(tests) => {
+                for test in tests {
+                    if test.passes(candidate)? {
+                        return Ok(true);
+                    }
+                }
+                false
+            }
+            Self::Not(test) => !test.passes(candidate)?,
+            Self::Numbers(set) => set.contains(candidate.number),
+            Self::Uids(set) => set.contains(candidate.entry.uid.get()),
+            Self::Flags(mask) => candidate.entry.flags & mask == *mask,
+            Self::ModSeq(modseq) => candidate.entry.modseq.get() >= *modseq,
+            Self::EmailId(id) => **id == *email_id(candidate.entry.email),
+            Self::Received(from, until) => {
+                let at = candidate.message()?.row.received.0;
+                *from <= at && at < *until
+            }
+            Self::Larger(bytes) => candidate.message()?.row.size.get() > *bytes,
+            Self::Smaller(bytes) => candidate.message()?.row.size.get() < *bytes,
+            Self::Sent(from, until) => {
+                let sent = local_date(candidate.message()?)?;
+                sent.is_some_and(|at| *from <= at && at < *until)
+            }
+            Self::Header(name, needle) => has_header(candidate.message()?, name, needle)?,
+            Self::Body(needle) => has_text(candidate.message()?, needle, false)?,
+            Self::Text(needle) => has_text(candidate.message()?, needle, true)?,
+        })
+    }
+}
+
+/// The Date field by its own clock: RFC 9051 §6.4.4 disregards the time zone.
+fn local_date(message: &mut Message<'_>) -> Result<Option<i64>, StoreError> {
+    let summary = message.summary()?;
+    let Some(date) = summary.date() else { return Ok(None) };
+    let text = summary.envelope().date().unwrap_or_default();
+    Ok(Some(date.0.saturating_add(zone_ms(text))))
+}
+
+/// The offset of `+hhmm` or `-hhmm` in a date.
+fn zone_ms(text: &[u8]) -> i64 {
+    let zone = text.split(u8::is_ascii_whitespace).find_map(|word| match word {
+        [sign @ (b'+' | b'-'), digits @ ..] if digits.len() == 4 && digits.iter().all(u8::is_ascii_digit) => {
+            let n = digits.iter().fold(0i64, |n, d| n * 10 + i64::from(d - b'0'));
+            let minutes = n / 100 * 60 + n % 100;
+            Some(if *sign == b'-' { -minutes } else { minutes })
+        }
+        _ => None,
+    });
+    zone.unwrap_or(0).saturating_mul(60_000)
+}
+
+/// RFC 9051 §6.4.4 HEADER: a field of the name contains the text; an empty text asks whether the field is there.
+fn has_header(message: &mut Message<'_>, name: &str, needle: &str) -> Result<bool, StoreError> {
+    message.summary()?;
+    let found = message.header_values(name)?;
+    Ok(found.iter().any(|value| needle.is_empty() || contains_folded(value, needle)))
+}
+
+/// TEXT and BODY.
+fn has_text(message: &mut Message<'_>, needle: &str, with_header: bool) -> Result<bool, StoreError> {
+    if needle.is_empty() {
+        return Ok(true);
+    }
+    let raw = message.all_bytes()?;
+    let summary = message.summary()?;
+    let _ = (&raw, with_header);
+    let text = pli_mime::searchable(summary, &raw);
+    Ok(contains_folded(&text, needle))
+}

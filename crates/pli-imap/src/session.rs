@@ -1,0 +1,400 @@
+//! The session's loop: bytes to commands, commands to replies, and the waiting in between.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pli_gate::{Login, Target};
+use pli_imap_proto::{Code, Command, CommandBody, CommandError, Refusal, Status, Tag};
+use pli_store::{Permit, Store};
+use pli_types::{Action, MailboxId, SessionInfo};
+use tracing::{debug, error, info, warn};
+
+use crate::command;
+use crate::fail::{Fail, Reply, level, reply};
+use crate::limits::BAD_COMMANDS_COUNT_MAX;
+use crate::picture::Show;
+use crate::service::ImapService;
+use crate::state::{Enabled, Open, Selected, State};
+use crate::table::{self, Need, Row, Tells};
+use crate::wire::{Step, Stream, Wire};
+
+/// One connection.
+pub struct Session {
+    pub(crate) service: Arc<ImapService>,
+    pub(crate) wire: Wire,
+    pub(crate) info: Arc<SessionInfo>,
+    pub(crate) state: State,
+    pub(crate) enabled: Enabled,
+    /// The row of the command that runs: what it may ask of the gate.
+    row: Option<&'static Row>,
+    /// BAD answers in a row.
+    bad: u32,
+    /// For the record of the session's end.
+    pub(crate) counts: Counts,
+}
+
+/// What a session did, for the audit record of its end.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// Commands that were run.
+    pub commands: u64,
+    /// Messages whose content was read.
+    pub read: u64,
+    /// Messages added.
+    pub appended: u64,
+}
+
+/// How waiting for bytes ended.
+pub enum Wait {
+    /// Bytes came.
+    Input,
+    /// The peer is gone.
+    Gone,
+    /// The server stops.
+    Shutdown,
+    /// Nothing came for too long.
+    Timeout,
+}
+
+impl Session {
+    pub fn new(service: Arc<ImapService>, stream: Box<dyn Stream>, info: Arc<SessionInfo>) -> Self {
+        Self {
+            service,
+            wire: Wire::new(stream),
+            info,
+            state: State::NotAuthenticated { failures: 0 },
+            enabled: Enabled::default(),
+            row: None,
+            bad: 0,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Runs until either side ends it.
+    pub async fn run(mut self: Box<Self>) {
+        debug!(session = %self.info.id, peer = ?self.info.peer, "imap session begins");
+        if let Err(error) = self.serve().await {
+            // clients.md 1: a client that just goes away is no error.
+            debug!(session = %self.info.id, %error, "imap connection ended");
+        }
+        command::logout::note(&self);
+        self.wire.close().await;
+        debug!(session = %self.info.id, "imap session ends");
+    }
+
+    async fn serve(&mut self) -> io::Result<()> {
+        let list = self.capabilities().to_owned();
+        self.wire.out.untagged(Status::Ok, Some(Code::Capability(&list)), "Pli ready");
+        loop {
+            while let Some(flow) = self.next_command().await? {
+                if flow {
+                    return self.wire.flush().await;
+                }
+                self.wire.flush_if_full().await?;
+            }
+            self.wire.flush().await?;
+            if !self.wait_for_input().await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes one thing out of the input: `None` when more must come, true when the session ends.
+    async fn next_command(&mut self) -> io::Result<Option<bool>> {
+        match self.wire.step() {
+            Step::More => return Ok(None),
+            Step::Command(command) => {
+                // Boxed, so that a session that waits does not hold the space of its largest command.
+                Box::pin(self.command(*command)).await?;
+            }
+            Step::Error(error) => self.command_error(&error),
+            Step::Continue => self.wire.out.continuation("Go on"),
+            Step::Append(announced) => Box::pin(command::append::append(self, announced)).await?,
+            Step::Refused(tag, why) => self.refused(tag.as_ref(), why),
+            // Neither comes where no line and no message was asked for.
+            Step::Line(_) | Step::AppendEnd(_) => {}
+        }
+        if self.bad > BAD_COMMANDS_COUNT_MAX {
+            self.wire.out.untagged(Status::Bye, None, "Too many bad commands");
+            return Ok(Some(true));
+        }
+        Ok(Some(matches!(self.state, State::Logout)))
+    }
+
+    /// False when the session ends.
+    async fn wait_for_input(&mut self) -> io::Result<bool> {
+        let limit = match self.state {
+            State::NotAuthenticated { .. } => self.service.config.login_timeout_s,
+            _ => self.service.config.idle_timeout_s,
+        };
+        match self.wait(Duration::from_secs(limit)).await? {
+            Wait::Input => Ok(true),
+            Wait::Gone => Ok(false),
+            Wait::Shutdown => self.bye("Server is shutting down").await,
+            // RFC 9051 §5.4
+            Wait::Timeout => self.bye("Autologout, idle for too long").await,
+        }
+    }
+
+    pub(crate) async fn bye(&mut self, text: &'static str) -> io::Result<bool> {
+        self.state = State::Logout;
+        self.wire.out.untagged(Status::Bye, None, text);
+        self.wire.flush().await?;
+        Ok(false)
+    }
+
+    /// Waits for bytes, the end, the shutdown or the time limit.
+    pub(crate) async fn wait(&mut self, limit: Duration) -> io::Result<Wait> {
+        let shutdown = &self.service.shutdown;
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => Ok(Wait::Shutdown),
+            got = tokio::time::timeout(limit, self.wire.read()) => match got {
+                Err(_) => Ok(Wait::Timeout),
+                Ok(Ok(true)) => Ok(Wait::Input),
+                Ok(Ok(false)) => Ok(Wait::Gone),
+                Ok(Err(error)) => Err(error),
+            },
+        }
+    }
+
+    /// Runs a command and writes its tagged answer.
+    async fn command(&mut self, command: Command) -> io::Result<()> {
+        let Command { tag, body } = command;
+        let verb = body.verb();
+        self.counts.commands = self.counts.commands.saturating_add(1);
+        let result = match self.enter(verb) {
+            Ok(()) => self.dispatch(&tag, body).await,
+            Err(fail) => Err(fail),
+        };
+        self.answer(&tag, verb, result)
+    }
+
+    /// Finds the row and checks the state.
+    pub(crate) fn enter(&mut self, verb: &'static str) -> Result<(), Fail> {
+        self.row = table::find(verb);
+        let Some(row) = self.row else { return Err(Fail::Bad("Unknown command")) };
+        let fits = match self.state {
+            State::NotAuthenticated { .. } => row.states.before_login(),
+            State::Authenticated { .. } => row.states.after_login(),
+            State::Selected { .. } => row.states.with_mailbox(),
+            State::Logout => false,
+        };
+        if fits {
+            return Ok(());
+        }
+        Err(Fail::Bad(match self.state {
+            State::NotAuthenticated { .. } => "Log in first",
+            State::Authenticated { .. } if row.states.with_mailbox() => "Select a mailbox first",
+            _ => "Not in this state",
+        }))
+    }
+
+    /// Tells what may be told now, then writes the tagged answer.
+    pub(crate) fn answer(&mut self, tag: &Tag, verb: &'static str, result: Result<Reply, Fail>) -> io::Result<()> {
+        let reply = match result {
+            Ok(reply) => reply,
+            Err(Fail::Io(error)) => return Err(error),
+            Err(fail) => {
+                self.log(verb, &fail);
+                reply(&fail)
+            }
+        };
+        if reply.status == Status::Bad {
+            self.bad = self.bad.saturating_add(1);
+        } else {
+            self.bad = 0;
+        }
+        match self.row.map_or(Tells::Nothing, |row| row.tells) {
+            Tells::Nothing => {}
+            Tells::NoExpunge => self.tell(false),
+            Tells::All => self.tell(true),
+        }
+        reply.write(&mut self.wire.out, tag);
+        Ok(())
+    }
+
+    fn log(&self, verb: &'static str, fail: &Fail) {
+        let session = self.info.id;
+        match level(fail) {
+            tracing::Level::ERROR => error!(%session, verb, reason = %fail, "imap command failed"),
+            tracing::Level::WARN => warn!(%session, verb, reason = %fail, "imap command failed"),
+            tracing::Level::INFO => info!(%session, verb, reason = %fail, "imap command refused"),
+            _ => debug!(%session, verb, reason = %fail, "imap command refused"),
+        }
+    }
+
+    /// Tells what changed in the open mailbox.
+    pub(crate) fn tell(&mut self, expunges: bool) {
+        self.tell_showing(expunges, |_| (true, Show::Flags));
+    }
+
+    /// As [`Self::tell`], choosing how each changed message is shown.
+    pub(crate) fn tell_showing(
+        &mut self,
+        expunges: bool,
+        show: impl FnMut(&pli_store::Entry) -> (bool, Show),
+    ) {
+        let State::Selected { selected, .. } = &mut self.state else { return };
+        selected.tell(&mut self.wire.out, self.enabled, expunges, show);
+        // RFC 9051 §6.3.5: a mailbox may be deleted under a session; what was in it is told as expunged.
+    }
+
+    fn command_error(&mut self, error: &CommandError) {
+        if !matches!(error, CommandError::MailboxName { .. }) {
+            self.bad = self.bad.saturating_add(1);
+        }
+        debug!(session = %self.info.id, %error, "imap bad command");
+        self.wire.out.command_error(error);
+    }
+
+    fn refused(&mut self, tag: Option<&Tag>, why: Refusal) {
+        self.bad = self.bad.saturating_add(1);
+        info!(session = %self.info.id, reason = %why, "imap line refused");
+        let (code, text) = match why {
+            Refusal::LineTooLong => (None, "Line too long"),
+            Refusal::Nul => (None, "NUL in command"),
+            // RFC 7888 §4
+            Refusal::LiteralTooLong(announced) => {
+                if !announced.sync && announced.bytes > self.service.config.message_bytes_max {
+                    self.state = State::Logout;
+                    return self.wire.out.untagged(Status::Bye, Some(Code::TooBig), "Literal too long");
+                }
+                (Some(Code::TooBig), "Literal too long")
+            }
+            Refusal::TooManyLiterals => (None, "Too many literals"),
+        };
+        match tag {
+            Some(tag) => self.wire.out.tagged(tag, Status::Bad, code, text),
+            None => self.wire.out.untagged(Status::Bad, code, text),
+        }
+    }
+
+    /// Whether passwords may be sent.
+    pub(crate) fn may_log_in(&self) -> bool {
+        self.info.tls.is_some() || self.service.config.login_without_tls
+    }
+
+    /// The capabilities as they are now.
+    pub(crate) fn capabilities(&self) -> &str {
+        let lists = &self.service.capabilities;
+        match self.state {
+            State::NotAuthenticated { .. } if self.may_log_in() => &lists.before_login,
+            State::NotAuthenticated { .. } => &lists.in_the_clear,
+            _ => &lists.after_login,
+        }
+    }
+
+    /// Who is logged in.
+    pub(crate) fn login(&self) -> Result<Arc<Login>, Fail> {
+        match &self.state {
+            State::Authenticated { login } | State::Selected { login, .. } => Ok(Arc::clone(login)),
+            State::NotAuthenticated { .. } | State::Logout => Err(Fail::Bad("Log in first")),
+        }
+    }
+
+    /// The open mailbox, to read.
+    pub(crate) fn open(&self) -> Result<Open, Fail> {
+        match &self.state {
+            State::Selected { login, selected } => Ok(Open {
+                login: Arc::clone(login),
+                mailbox: selected.mailbox,
+                picture: Arc::clone(&selected.picture),
+                read_only: selected.read_only,
+            }),
+            _ => Err(Fail::Bad("Select a mailbox first")),
+        }
+    }
+
+    /// The open mailbox, if there is one.
+    pub(crate) fn selected(&mut self) -> Option<&mut Selected> {
+        match &mut self.state {
+            State::Selected { selected, .. } => Some(selected),
+            _ => None,
+        }
+    }
+
+    /// The store.
+    pub(crate) fn store(&self) -> Store {
+        self.service.gate.store().clone()
+    }
+
+    /// Asks the gate, for an action that the command's row names.
+    pub(crate) fn admit(&self, action: Action, target: &Target) -> Result<Permit, Fail> {
+        let declared = self.row.is_some_and(|row| match row.need {
+            Need::Free(_) => false,
+            Need::Actions(actions) => actions.contains(&action),
+        });
+        if !declared {
+            return Err(Fail::Undeclared(action));
+        }
+        let login = self.login()?;
+        Ok(self.service.gate.admit(&login.session, action, target)?)
+    }
+
+    /// Asks the gate about a mailbox.
+    pub(crate) fn admit_on(&self, action: Action, mailbox: MailboxId) -> Result<Permit, Fail> {
+        self.admit(action, &Target { mailbox: Some(mailbox), ..Target::default() })
+    }
+
+    /// Asks the gate about the account.
+    pub(crate) fn admit_any(&self, action: Action) -> Result<Permit, Fail> {
+        self.admit(action, &Target::default())
+    }
+
+    async fn dispatch(&mut self, tag: &Tag, body: CommandBody) -> Result<Reply, Fail> {
+        match body {
+            CommandBody::Capability => command::capability::run(self),
+            CommandBody::Noop => Ok(Reply::ok("NOOP done")),
+            CommandBody::Logout => command::logout::run(self),
+            CommandBody::Id(fields) => command::id::run(self, fields),
+            CommandBody::StartTls => Err(Fail::Bad("TLS is not started here")),
+            CommandBody::Authenticate { mechanism, initial } => {
+                command::authenticate::run(self, &mechanism, initial).await
+            }
+            CommandBody::Login { user, password } => command::login::run(self, user, password).await,
+            CommandBody::Enable(names) => command::enable::run(self, &names),
+            CommandBody::Select { mailbox, read_only, condstore, qresync } => {
+                command::select::run(self, &mailbox, read_only, condstore, qresync)
+            }
+            CommandBody::Create { mailbox, special_use, unknown_use } => {
+                command::create::run(self, mailbox, &special_use, &unknown_use).await
+            }
+            CommandBody::Delete(mailbox) => command::delete::run(self, &mailbox).await,
+            CommandBody::Rename { from, to } => command::rename::run(self, &from, to).await,
+            CommandBody::Subscribe(name) => command::subscribe::subscribe(self, name).await,
+            CommandBody::Unsubscribe(name) => command::subscribe::unsubscribe(self, name).await,
+            CommandBody::List(list) => command::list::run(self, &list).await,
+            CommandBody::Namespace => command::namespace::run(self),
+            CommandBody::Status { mailbox, items } => command::status::run(self, &mailbox, &items),
+            CommandBody::Append { prefix, message, more } => {
+                command::append::whole(self, prefix, message, more).await
+            }
+            CommandBody::Idle => command::idle::run(self).await,
+            CommandBody::Check => Ok(Reply::ok("CHECK done")),
+            CommandBody::Close => command::close::close(self).await,
+            CommandBody::Unselect => command::close::unselect(self),
+            CommandBody::Expunge { uids } => command::expunge::run(self, uids).await,
+            CommandBody::Search { uid, search } => command::search::run(self, tag, uid, search).await,
+            CommandBody::Sort { uid, criteria, search } => command::sort::run(self, uid, criteria, search).await,
+            CommandBody::Thread { uid, algorithm, search } => {
+                command::thread::run(self, uid, algorithm, search).await
+            }
+            CommandBody::Fetch { uid, set, items, changed_since, vanished } => {
+                command::fetch::run(self, uid, &set, items, changed_since, vanished).await
+            }
+            CommandBody::Store { uid, set, action, silent, flags, unchanged_since } => {
+                let change = command::store::Change { action, silent, flags, unchanged_since };
+                command::store::run(self, uid, &set, change).await
+            }
+            CommandBody::Copy { uid, set, mailbox } => command::copy::run(self, uid, &set, &mailbox).await,
+            CommandBody::Move { uid, set, mailbox } => command::r#move::run(self, uid, &set, &mailbox).await,
+            CommandBody::GetQuota { root } => command::quota::get(self, &root),
+            CommandBody::GetQuotaRoot(mailbox) => command::quota::root(self, &mailbox),
+            // RFC 9208 §4.1.1
+            CommandBody::SetQuota { .. } => Err(Fail::No(Some(Code::NoPerm), "Quotas are set by administrators")),
+            CommandBody::Compress { .. } => Err(Fail::Bad("Compression is not offered")),
+        }
+    }
+}

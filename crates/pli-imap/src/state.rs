@@ -1,0 +1,80 @@
+//! The session's state (RFC 9051 §3): an enum whose variants own what that state may know.
+
+use std::sync::Arc;
+
+use pli_gate::Login;
+use pli_store::Snapshot;
+use pli_types::{MailboxId, ModSeq, Uid};
+use tokio::sync::watch;
+
+/// RFC 9051 §3.
+pub enum State {
+    /// §3.1
+    NotAuthenticated {
+        /// Failed logins so far.
+        failures: u32,
+    },
+    /// §3.2
+    Authenticated {
+        /// Who.
+        login: Arc<Login>,
+    },
+    /// §3.3
+    Selected {
+        /// Who.
+        login: Arc<Login>,
+        /// What.
+        selected: Box<Selected>,
+    },
+    /// §3.4
+    Logout,
+}
+
+/// An open mailbox.
+pub struct Selected {
+    /// Which.
+    pub mailbox: MailboxId,
+    /// EXAMINE.
+    pub read_only: bool,
+    /// What the client has been told: message numbers are places in this.
+    pub picture: Arc<Snapshot>,
+    /// What there is.
+    pub current: watch::Receiver<Arc<Snapshot>>,
+    /// RFC 9051 §6.4.4.1: `$`; UIDs, rising.
+    pub saved: Vec<Uid>,
+    /// Keywords that the client was told of by FLAGS.
+    pub keywords_told: usize,
+}
+
+/// RFC 9051 §6.3.1, RFC 5161.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Enabled {
+    /// RFC 7162 §3.1: FETCH carries MODSEQ.
+    pub condstore: bool,
+    /// RFC 7162 §3.2: VANISHED instead of EXPUNGE.
+    pub qresync: bool,
+    /// RFC 6855 §3.
+    pub utf8: bool,
+    /// RFC 9051 §6.3.1.
+    pub rev2: bool,
+}
+
+/// What a command on the open mailbox needs, taken out of the state so that the session can write meanwhile.
+#[derive(Clone)]
+pub struct Open {
+    /// Who.
+    pub login: Arc<Login>,
+    /// Which.
+    pub mailbox: MailboxId,
+    /// The picture at the command's start.
+    pub picture: Arc<Snapshot>,
+    /// EXAMINE.
+    pub read_only: bool,
+}
+
+impl Selected {
+    /// The highest mod-sequence that the client knows of.
+    pub fn highest_modseq(&self) -> ModSeq {
+        self.picture.highest_modseq
+    }
+}
