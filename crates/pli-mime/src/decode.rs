@@ -1,0 +1,210 @@
+//! Transfer encodings, charsets and encoded words to UTF-8.
+
+use std::borrow::Cow;
+
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+use memchr::memmem;
+
+/// Bytes in a named charset as UTF-8. An unknown name, or none, is UTF-8 where the bytes are, else windows-1252.
+#[must_use]
+pub fn charset_to_utf8<'a>(charset: Option<&[u8]>, bytes: &'a [u8]) -> Cow<'a, str> {
+    // RFC 2231 §5: a language may follow the charset.
+    let label = charset.map(|label| label.split(|b| *b == b'*').next().unwrap_or_default());
+    let encoding = label.and_then(Encoding::for_label);
+    match encoding {
+        // What says ASCII or Latin-1 and is UTF-8 all the same is common, and never by accident.
+        Some(encoding) if encoding == UTF_8 || encoding == WINDOWS_1252 => guess(bytes),
+        Some(encoding) => encoding.decode_without_bom_handling(bytes).0,
+        None => guess(bytes),
+    }
+}
+
+fn guess(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => WINDOWS_1252.decode_without_bom_handling(bytes).0,
+    }
+}
+
+/// Undoes a Content-Transfer-Encoding. What is not valid is left out or left as it is; an unknown encoding is none.
+#[must_use]
+pub fn transfer_decode<'a>(bytes: &'a [u8], encoding: Option<&[u8]>) -> Cow<'a, [u8]> {
+    let encoding = encoding.unwrap_or_default().trim_ascii();
+    if encoding.eq_ignore_ascii_case(b"base64") {
+        Cow::Owned(base64(bytes))
+    } else if encoding.eq_ignore_ascii_case(b"quoted-printable") {
+        Cow::Owned(quoted_printable(bytes, false))
+    } else {
+        Cow::Borrowed(bytes)
+    }
+}
+
+/// RFC 2045 §6.8: bytes outside the alphabet are passed over; padding ends a run and the next one may begin.
+fn base64(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() / 4 * 3 + 3);
+    let (mut bits, mut count) = (0u32, 0u8);
+    for byte in bytes {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            b'=' => {
+                (bits, count) = (0, 0);
+                continue;
+            }
+            _ => continue,
+        };
+        bits = (bits << 6) | u32::from(value);
+        count += 1;
+        // Each new byte is whole as soon as its last bit is there.
+        match count {
+            2 => out.push((bits >> 4) as u8),
+            3 => out.push((bits >> 2) as u8),
+            4 => {
+                out.push(bits as u8);
+                (bits, count) = (0, 0);
+            }
+            _ => {}
+        }
+    }
+    out
+}
+
+const fn hex(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    }
+}
+
+/// RFC 2045 §6.7, and RFC 2047 §4.2 with `words` (underscore is a blank).
+fn quoted_printable(bytes: &[u8], words: bool) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at).copied() {
+        at += 1;
+        match byte {
+            b'=' => {
+                let pair = bytes.get(at).copied().and_then(hex).zip(bytes.get(at + 1).copied().and_then(hex));
+                if let Some((high, low)) = pair {
+                    out.push(high << 4 | low);
+                    at += 2;
+                } else {
+                    // A soft line break: blanks may stand before the line end.
+                    let rest = bytes.get(at..).unwrap_or_default();
+                    let blanks = rest.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
+                    match rest.get(blanks..) {
+                        Some([b'\r', b'\n', ..]) => at += blanks + 2,
+                        Some([b'\n', ..]) => at += blanks + 1,
+                        _ => out.push(b'='),
+                    }
+                }
+            }
+            b'_' if words => out.push(b' '),
+            _ => out.push(byte),
+        }
+    }
+    out
+}
+
+/// A header value (unfolded) as UTF-8, with encoded words (RFC 2047) decoded. Blanks between two encoded words are
+/// dropped; bytes of one charset that were split between words are joined before they are decoded.
+#[must_use]
+pub fn decode_words(value: &[u8]) -> String {
+    if memmem::find(value, b"=?").is_none() {
+        return guess(value).into_owned();
+    }
+    let mut out = String::with_capacity(value.len());
+    let mut rest = value;
+    let mut pending: Option<(&[u8], Vec<u8>)> = None;
+    while let Some(start) = memmem::find(rest, b"=?") {
+        let (before, from) = rest.split_at(start);
+        let Some((word, length)) = encoded_word(from) else {
+            flush(&mut out, &mut pending);
+            out.push_str(&guess(before));
+            out.push_str("=?");
+            rest = from.get(2..).unwrap_or_default();
+            continue;
+        };
+        if !(pending.is_some() && before.iter().all(u8::is_ascii_whitespace)) {
+            flush(&mut out, &mut pending);
+            out.push_str(&guess(before));
+        }
+        match &mut pending {
+            Some((charset, bytes)) if charset.eq_ignore_ascii_case(word.0) => bytes.extend_from_slice(&word.1),
+            _ => {
+                flush(&mut out, &mut pending);
+                pending = Some(word);
+            }
+        }
+        rest = from.get(length..).unwrap_or_default();
+    }
+    flush(&mut out, &mut pending);
+    out.push_str(&guess(rest));
+    out
+}
+
+fn flush(out: &mut String, pending: &mut Option<(&[u8], Vec<u8>)>) {
+    if let Some((charset, bytes)) = pending.take() {
+        out.push_str(&charset_to_utf8(Some(charset), &bytes));
+    }
+}
+
+/// `=?charset?B|Q?text?=` at the start of `from`: charset, decoded bytes, length. RFC 2047 §2; longer words than the
+/// 75 characters there are read too.
+fn encoded_word(from: &[u8]) -> Option<((&[u8], Vec<u8>), usize)> {
+    let inner = from.get(2..)?;
+    let mut parts = inner.splitn(3, |b| *b == b'?');
+    let charset = parts.next().filter(|c| !c.is_empty() && c.len() <= 64)?;
+    let encoding = parts.next()?;
+    let text_from = charset.len() + encoding.len() + 2;
+    let text = inner.get(text_from..)?;
+    let end = memmem::find(text, b"?=")?;
+    let text = text.get(..end)?;
+    if charset.iter().any(|b| !b.is_ascii_graphic()) || text.iter().any(|b| matches!(b, b'\r' | b'\n')) {
+        return None;
+    }
+    let bytes = match encoding {
+        b"B" | b"b" => base64(text),
+        b"Q" | b"q" => quoted_printable(text, true),
+        _ => return None,
+    };
+    Some(((charset, bytes), 2 + text_from + end + 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transfer_encodings() {
+        assert_eq!(&*transfer_decode(b"aGVs\r\nbG8=", Some(b"BASE64")), b"hello");
+        assert_eq!(&*transfer_decode(b"aGVsbG8", Some(b"base64 ")), b"hello");
+        assert_eq!(&*transfer_decode(b"caf=C3=A9=\r\n s=  \nt =zz", Some(b"quoted-printable")), "café st =zz".as_bytes());
+        assert_eq!(&*transfer_decode(b"=41", Some(b"8bit")), b"=41");
+    }
+
+    #[test]
+    fn encoded_words() {
+        assert_eq!(decode_words(b"=?utf-8?q?caf=C3=A9?= au lait"), "café au lait");
+        assert_eq!(decode_words(b"=?UTF-8?B?w6k=?= =?utf-8?B?dMOp?="), "été");
+        assert_eq!(decode_words(b"=?utf-8?B?w6l0w?= =?utf-8?B?6k=?="), "été");
+        assert_eq!(decode_words(b"=?iso-8859-1?Q?=E9t=E9?="), "été");
+        assert_eq!(decode_words(b"=?iso-2022-jp?B?GyRCRnxLXBsoQg==?="), "日本");
+        assert_eq!(decode_words("déjà".as_bytes()), "déjà");
+        assert_eq!(decode_words(b"d\xe9j\xe0"), "déjà");
+        assert_eq!(decode_words(b"=?broken =?x?y?z?="), "=?broken =?x?y?z?=");
+    }
+
+    #[test]
+    fn charsets() {
+        assert_eq!(charset_to_utf8(Some(b"koi8-r"), b"\xf0\xd2\xc9"), "При");
+        assert_eq!(charset_to_utf8(Some(b"no-such"), b"\xe9"), "é");
+        assert_eq!(charset_to_utf8(Some(b"us-ascii"), "é".as_bytes()), "é");
+        assert_eq!(charset_to_utf8(None, b"plain"), "plain");
+    }
+}
