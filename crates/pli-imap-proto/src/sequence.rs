@@ -229,10 +229,7 @@ impl<I: Iterator<Item = u32>> Iterator for Runs<I> {
     fn next(&mut self) -> Option<(u32, u32)> {
         let first = self.numbers.next()?;
         let mut last = first;
-        while let Some(next) = self
-            .numbers
-            .next_if(|&n| Some(n) == last.checked_add(1) || n == last)
-        {
+        while let Some(next) = self.numbers.next_if(|&n| Some(n) == last.checked_add(1)) {
             last = next;
         }
         Some((first, last))

@@ -44,6 +44,7 @@ fn store() {
     for line in [
         "STORE 1 FLAGS",
         "STORE 1 FLAGS (\\Foo)",
+        "STORE 1 FLAGS (\\Seen\\Deleted)",
         "STORE 1 FLAGS (\\*)",
         "STORE 1 FOO (\\Seen)",
         "STORE 1 (FOO 1) FLAGS ()",
