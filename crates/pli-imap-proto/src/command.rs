@@ -474,7 +474,7 @@ pub enum FetchItem {
     Body,
     /// BODYSTRUCTURE
     BodyStructure,
-    /// BODY[section]<partial> and BODY.PEEK[section]<partial>
+    /// `BODY[section]<partial>` and `BODY.PEEK[section]<partial>`
     Section {
         /// Which part.
         section: Section,
@@ -483,7 +483,7 @@ pub enum FetchItem {
         /// Only this range.
         partial: Option<Partial>,
     },
-    /// BINARY[part]<partial> and BINARY.PEEK (RFC 9051 §6.4.5)
+    /// `BINARY[part]<partial>` and BINARY.PEEK (RFC 9051 §6.4.5)
     Binary {
         /// Part numbers; empty: the whole message.
         part: Vec<NonZeroU32>,
