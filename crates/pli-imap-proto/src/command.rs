@@ -462,9 +462,9 @@ pub enum FetchItem {
     InternalDate,
     /// RFC822 (RFC 3501 §6.4.5): as BODY[]
     Rfc822,
-    /// RFC822.HEADER: as BODY.PEEK[HEADER]
+    /// RFC822.HEADER: as `BODY.PEEK[HEADER]`
     Rfc822Header,
-    /// RFC822.TEXT: as BODY[TEXT]
+    /// RFC822.TEXT: as `BODY[TEXT]`
     Rfc822Text,
     /// RFC822.SIZE
     Rfc822Size,
@@ -492,7 +492,7 @@ pub enum FetchItem {
         /// Only this range.
         partial: Option<Partial>,
     },
-    /// BINARY.SIZE[part]
+    /// `BINARY.SIZE[part]`
     BinarySize {
         /// Part numbers; empty: the whole message.
         part: Vec<NonZeroU32>,
