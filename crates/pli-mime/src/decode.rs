@@ -192,7 +192,7 @@ mod tests {
     fn encoded_words() {
         assert_eq!(decode_words(b"=?utf-8?q?caf=C3=A9?= au lait"), "café au lait");
         assert_eq!(decode_words(b"=?UTF-8?B?w6k=?= =?utf-8?B?dMOp?="), "été");
-        assert_eq!(decode_words(b"=?utf-8?B?w6l0w?= =?utf-8?B?6k=?="), "été");
+        assert_eq!(decode_words(b"=?utf-8?B?w6l0ww==?= =?utf-8?B?qQ==?="), "été");
         assert_eq!(decode_words(b"=?iso-8859-1?Q?=E9t=E9?="), "été");
         assert_eq!(decode_words(b"=?iso-2022-jp?B?GyRCRnxLXBsoQg==?="), "日本");
         assert_eq!(decode_words("déjà".as_bytes()), "déjà");
