@@ -36,6 +36,8 @@ pub trait Disk: Send + Sync {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Removes a folder with all that is in it.
+    fn remove_dir_all(&self, dir: &Path) -> io::Result<()>;
     /// Renames over whatever stands at `to`.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Makes names in the folder durable.
@@ -114,6 +116,9 @@ impl Disk for RealDisk {
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path).map_err(|e| with_path(&e, "remove", path))
+    }
+    fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
+        fs::remove_dir_all(dir).map_err(|e| with_path(&e, "remove", dir))
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to).map_err(|e| with_path(&e, "rename", from))

@@ -4,16 +4,45 @@
 //! and named; nothing is changed without a [`Permit`], and its audit event is in the same commit as the effect.
 //! What it does not know: protocols, clocks and files (both come through `pli-io`), and who may do what (the gate).
 //!
+//! The way of a change: [`Store`] checks the permit and does what needs CPU (`change`, `body`); the operation waits in
+//! the `queue`; the committer (`commit`) runs it as a `txn` over the index, writes the group to the `log` with one
+//! fdatasync, applies its rows to the `index`, patches the `views`, answers. The way of a read: `read`, `queue_read`,
+//! `audit_read`, straight from index and segments.
+//!
+//! Invariants are numbered in `docs/design/store.md` and tested by [`Store::verify`].
+//!
 //! Read [`permit`](Permit), then [`Store`], then `docs/design/store.md`.
 
+mod audit;
+mod audit_read;
+mod body;
+mod change;
+mod codec;
+mod commit;
+mod engine;
 mod error;
+mod index;
+mod keys;
+mod limits;
+mod log;
 mod model;
+mod open;
+mod ops;
 mod permit;
+mod queue;
+mod queue_read;
+mod read;
+mod rows;
 mod store;
+mod txn;
+mod verify;
 mod view;
+mod views;
 
+pub use body::Prepared;
 pub use error::{Damaged, OpenError, StoreError};
 pub use model::*;
 pub use permit::{Committed, Durable, Grant, Mint, Permit};
-pub use store::{IndexEngine, Prepared, Reader, Store, StoreOptions};
+pub use read::Reader;
+pub use store::{IndexEngine, Store, StoreOptions};
 pub use view::{CHUNK_ENTRIES, Chunk, Difference, Entry, Snapshot, View};

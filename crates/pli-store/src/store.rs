@@ -1,23 +1,31 @@
-//! The store's calls.
+//! The store's handle: opening, closing, and the directory's rows.
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use pli_audit::Event;
+use parking_lot::Mutex;
 use pli_crypto::{KeyStore, Opened};
-use pli_io::Env;
-use pli_mime::Summary;
-use pli_types::{
-    AccountId, Address, ByteCount, EmailId, MailboxId, MailboxName, ModSeq, QueueId, SpecialUse, Uid, UnixMillis,
-};
-use tokio::sync::watch;
+use pli_io::{DiskFile, Env};
+use pli_types::{AccountId, Action};
 
-use crate::{
-    Account, AccountChange, Alias, AppendMessage, Appended, ByteRange, Committed, Copied, Delivered, Delivery, Domain,
-    FlagMode, Flagged, Mailbox, MessageMeta, Mint, NewAccount, OpenError, Permit, QueueChange, QueueOutcome, QueueRow,
-    Quota, StoreError, StoreStat, VerifyReport, View,
-};
+use crate::audit::AuditLog;
+use crate::body::Prepared;
+use crate::commit::Committer;
+use crate::engine::{Engine, Parts};
+use crate::error::{OpenError, StoreError};
+use crate::index::Next;
+use crate::keys::{self as header, StoreKeys};
+use crate::log::writer::LogWriter;
+use crate::model::{Account, Alias, Domain, Quota, StoreStat};
+use crate::open::{ReplayError, Replayed, list_segments, lock, open_index, record_position, replay};
+use crate::ops::owner;
+use crate::permit::{Mint, Permit};
+use crate::read::{READ_ACTIONS, Reader};
+use crate::rows::mail::{AccountState, BodyRow, Globals};
+use crate::rows::{Key, RowStore, Table, decode, keys};
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -49,359 +57,261 @@ pub struct StoreOptions {
 
 /// The store. Cheap to clone.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store {
+    handle: Arc<Handle>,
+}
 
-/// A message's bytes sealed under a key of its own, with its summary: what [`Store::prepare`] makes, ready to commit.
-pub struct Prepared {}
+struct Handle {
+    engine: Arc<Engine>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    lock: Mutex<Option<Arc<dyn DiskFile>>>,
+}
 
-impl Prepared {
-    /// Original size.
-    pub fn size(&self) -> ByteCount {
-        todo!()
+impl Handle {
+    fn close(&self) {
+        self.engine.queue.close();
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the committer panicked");
+        }
+        self.engine.rows.close();
+        self.engine.views.clear();
+        *self.lock.lock() = None;
     }
-    /// The summary, while it is at hand.
-    pub fn summary(&self) -> &Summary {
-        todo!()
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
 impl Store {
     /// Makes an empty store.
     pub fn create(options: StoreOptions) -> std::result::Result<(Self, Mint), OpenError> {
-        let _ = options;
-        todo!()
+        let disk = &*options.env.disk;
+        disk.create_dir_all(&options.dir)?;
+        let lock = lock(disk, &options.dir)?;
+        if disk.exists(&options.dir.join(header::HEADER_FILE)) {
+            return Err(OpenError::AlreadyThere(options.dir.display().to_string()));
+        }
+        disk.create_dir_all(&options.dir.join("segments"))?;
+        let now = options.env.clock.now();
+        let keys = header::create(disk, &options.dir, &*options.keys, &options.site, now)?;
+        Self::start(options, keys, lock)
     }
+
     /// Opens a store: checks the header, replays the log's tail, starts the committer.
     pub fn open(options: StoreOptions) -> std::result::Result<(Self, Mint), OpenError> {
-        let _ = options;
-        todo!()
+        let disk = &*options.env.disk;
+        if !disk.exists(&options.dir.join(header::HEADER_FILE)) {
+            return Err(OpenError::NoStore(options.dir.display().to_string()));
+        }
+        let lock = lock(disk, &options.dir)?;
+        let keys = header::open(disk, &options.dir, &*options.keys)?;
+        disk.create_dir_all(&options.dir.join("segments"))?;
+        Self::start(options, keys, lock)
     }
+
+    fn start(
+        options: StoreOptions,
+        keys: StoreKeys,
+        lock: Arc<dyn DiskFile>,
+    ) -> std::result::Result<(Self, Mint), OpenError> {
+        let keys = Arc::new(keys);
+        let (rows, replayed) = match recover(&options, &keys, false)? {
+            Some(recovered) => recovered,
+            None => recover(&options, &keys, true)?
+                .ok_or_else(|| OpenError::Index(String::from("a new index failed")))?,
+        };
+        let audit = AuditLog::load(&rows, Arc::clone(&keys.signer), keys.site.clone());
+        let (audit, note) = audit.map_err(|error| OpenError::Damaged(error.to_string()))?;
+        let log = LogWriter::new(
+            options.env.clone(),
+            options.dir.join("segments"),
+            Arc::clone(&keys),
+            replayed.previous,
+            replayed.next_number,
+        );
+        let engine = Arc::new(Engine::new(Parts {
+            env: options.env,
+            dir: options.dir,
+            engine: options.index,
+            index_cache_bytes: options.index_cache_bytes,
+            keystore: options.keys,
+            keys,
+            rows,
+            open_number: replayed.next_number,
+            applied: replayed.applied,
+            audit_head: (audit.size(), note),
+        }));
+        let committer = Committer::new(Arc::clone(&engine), log, audit);
+        let thread = std::thread::Builder::new().name(String::from("store-commit")).spawn(move || committer.run())?;
+        let handle = Handle { engine, thread: Mutex::new(Some(thread)), lock: Mutex::new(Some(lock)) };
+        Ok((Self { handle: Arc::new(handle) }, Mint::new()))
+    }
+
     /// Finishes what is queued, writes a checkpoint, stops the committer. Later calls fail with `Stopped`.
     pub fn close(&self) {
-        todo!()
+        self.handle.close();
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.handle.engine
+    }
+    fn rows(&self) -> &RowStore {
+        &self.handle.engine.rows
     }
 
     // ---- the directory's rows: read without a permit, since they are needed before anybody is known ----
 
     /// An account.
     pub fn account(&self, id: AccountId) -> Result<Option<Account>> {
-        let _ = id;
-        todo!()
+        self.rows().load(&keys::account(id))
     }
-    /// By primary address ([`Address::key`]).
+    /// By primary address ([`pli_types::Address::key`]).
     pub fn account_by_key(&self, key: &str) -> Result<Option<Account>> {
-        let _ = key;
-        todo!()
+        match self.rows().load::<AccountId>(&keys::address(&self.engine().keys, key))? {
+            Some(id) => self.account(id),
+            None => Ok(None),
+        }
     }
     /// Accounts after an id, in id order.
     pub fn accounts(&self, after: Option<AccountId>, limit: usize) -> Result<Vec<Account>> {
-        let _ = (after, limit);
-        todo!()
+        let prefix = Key::new(Table::Account);
+        let from = after.map(|id| keys::account(AccountId::new(id.get().saturating_add(1))));
+        let mut accounts = Vec::new();
+        if limit == 0 {
+            return Ok(accounts);
+        }
+        self.rows().scan(&prefix, from.as_ref(), |_, bytes| {
+            accounts.push(decode(&bytes)?);
+            Ok(if accounts.len() >= limit { Next::Stop } else { Next::More })
+        })?;
+        Ok(accounts)
     }
-    /// An alias by [`Address::key`].
+    /// An alias by [`pli_types::Address::key`].
     pub fn alias(&self, key: &str) -> Result<Option<Alias>> {
-        let _ = key;
-        todo!()
+        self.rows().load(&keys::alias(&self.engine().keys, key))
     }
     /// All aliases.
     pub fn aliases(&self) -> Result<Vec<Alias>> {
-        todo!()
+        let rows = self.rows().list::<Alias>(&Key::new(Table::Alias))?;
+        let mut aliases: Vec<Alias> = rows.into_iter().map(|(_, alias)| alias).collect();
+        aliases.sort_by_key(|alias| alias.address.key());
+        Ok(aliases)
     }
     /// Whether the domain is ours.
     pub fn domain(&self, name: &str) -> Result<Option<Domain>> {
-        let _ = name;
-        todo!()
+        self.rows().load(&keys::domain(&self.engine().keys, name))
     }
-    /// All domains.
+    /// All domains, in the order in which they were added.
     pub fn domains(&self) -> Result<Vec<Domain>> {
-        todo!()
+        let rows = self.rows().list::<Domain>(&Key::new(Table::Domain))?;
+        let mut domains: Vec<Domain> = rows.into_iter().map(|(_, domain)| domain).collect();
+        domains.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
+        Ok(domains)
     }
     /// Quota and use of an account (needed at RCPT time, before there is a permit).
     pub fn quota(&self, account: AccountId) -> Result<Quota> {
-        let _ = account;
-        todo!()
-    }
-
-    // ---- changes of the directory ----
-
-    /// Makes an account with its keys, INBOX and the mailboxes given.
-    pub async fn create_account(&self, permit: Permit, new: NewAccount) -> Result<Committed<AccountId>> {
-        let _ = (permit, new);
-        todo!()
-    }
-    /// Changes an account.
-    pub async fn change_account(&self, permit: Permit, id: AccountId, change: AccountChange) -> Result<Committed<()>> {
-        let _ = (permit, id, change);
-        todo!()
-    }
-    /// Removes an account, its mailboxes, messages and keys.
-    pub async fn remove_account(&self, permit: Permit, id: AccountId) -> Result<Committed<()>> {
-        let _ = (permit, id);
-        todo!()
-    }
-    /// Adds or replaces an alias.
-    pub async fn set_alias(&self, permit: Permit, alias: Alias) -> Result<Committed<()>> {
-        let _ = (permit, alias);
-        todo!()
-    }
-    /// Removes an alias.
-    pub async fn remove_alias(&self, permit: Permit, address: Address) -> Result<Committed<()>> {
-        let _ = (permit, address);
-        todo!()
-    }
-    /// Adds a domain.
-    pub async fn add_domain(&self, permit: Permit, name: String) -> Result<Committed<()>> {
-        let _ = (permit, name);
-        todo!()
-    }
-    /// Removes a domain that no account or alias uses.
-    pub async fn remove_domain(&self, permit: Permit, name: String) -> Result<Committed<()>> {
-        let _ = (permit, name);
-        todo!()
-    }
-    /// Counts an account's quota again from its rows; returns what it was and what it is.
-    pub async fn recalculate_quota(&self, permit: Permit, id: AccountId) -> Result<Committed<(Quota, Quota)>> {
-        let _ = (permit, id);
-        todo!()
+        let state: Option<AccountState> = self.rows().load(&keys::state(account))?;
+        state.map(|state| state.quota).ok_or(StoreError::NoAccount(account))
     }
 
     // ---- reading an account's mail ----
 
     /// Opens an account's keys for a session that has authenticated (permit for `Login`).
     pub fn open_keys(&self, permit: &Permit) -> Result<Opened> {
-        let _ = permit;
-        todo!()
+        let account = owner(permit, &[Action::Login], None)?;
+        let engine = self.engine();
+        let blob = engine.account_key(account)?;
+        Ok(Opened::new(Arc::clone(&engine.keystore), blob, engine.account_aad(account)))
     }
     /// Reads the mail of the permit's account.
     pub fn read<'a>(&'a self, permit: &'a Permit) -> Result<Reader<'a>> {
-        let _ = permit;
-        todo!()
+        let account = owner(permit, READ_ACTIONS, None)?;
+        Ok(Reader { engine: self.engine(), account, action: permit.grant().action })
     }
-
-    // ---- changing an account's mail; each acts on the permit's account ----
 
     /// Compresses, seals and summarises a message. CPU only, no lock; about 0.3 ms for 20 KB.
     pub fn prepare(&self, raw: Bytes) -> Result<Prepared> {
-        let _ = raw;
-        todo!()
-    }
-    /// Takes a message for all its recipients: one body, one commit, all or nothing. Quota is checked again here.
-    pub async fn deliver(&self, permit: Permit, delivery: Delivery) -> Result<Committed<Delivered>> {
-        let _ = (permit, delivery);
-        todo!()
-    }
-    /// APPEND and MULTIAPPEND. With opened keys the message key is wrapped at once instead of sealed.
-    pub async fn append(
-        &self,
-        permit: Permit,
-        keys: &Opened,
-        mailbox: MailboxId,
-        messages: Vec<AppendMessage>,
-    ) -> Result<Committed<Appended>> {
-        let _ = (permit, keys, mailbox, messages);
-        todo!()
-    }
-    /// Makes a mailbox and the missing ones above it. RFC 9051 §6.3.4.
-    pub async fn create_mailbox(
-        &self,
-        permit: Permit,
-        name: MailboxName,
-        special_use: Option<SpecialUse>,
-    ) -> Result<Committed<Mailbox>> {
-        let _ = (permit, name, special_use);
-        todo!()
-    }
-    /// Deletes a mailbox; those below it stay (their parent is shown as \NonExistent). RFC 9051 §6.3.5.
-    pub async fn delete_mailbox(&self, permit: Permit, mailbox: MailboxId) -> Result<Committed<()>> {
-        let _ = (permit, mailbox);
-        todo!()
-    }
-    /// Renames a mailbox and those below it; INBOX's messages move to the new name. RFC 9051 §6.3.6.
-    pub async fn rename_mailbox(&self, permit: Permit, mailbox: MailboxId, to: MailboxName) -> Result<Committed<()>> {
-        let _ = (permit, mailbox, to);
-        todo!()
-    }
-    /// Subscribes or unsubscribes a name, whether it exists or not.
-    pub async fn subscribe(&self, permit: Permit, name: MailboxName, subscribed: bool) -> Result<Committed<()>> {
-        let _ = (permit, name, subscribed);
-        todo!()
-    }
-    /// Changes flags. UIDs that are gone are left out. RFC 7162 §3.1.3 for `unchanged_since`.
-    pub async fn change_flags(
-        &self,
-        permit: Permit,
-        mailbox: MailboxId,
-        uids: Vec<Uid>,
-        mode: FlagMode,
-        flags: pli_types::FlagSet,
-        unchanged_since: Option<ModSeq>,
-    ) -> Result<Committed<Flagged>> {
-        let _ = (permit, mailbox, uids, mode, flags, unchanged_since);
-        todo!()
-    }
-    /// Copies messages; rows only, no body is touched.
-    pub async fn copy(&self, permit: Permit, from: MailboxId, uids: Vec<Uid>, to: MailboxId) -> Result<Committed<Copied>> {
-        let _ = (permit, from, uids, to);
-        todo!()
-    }
-    /// Moves messages in one commit. RFC 6851.
-    pub async fn move_messages(
-        &self,
-        permit: Permit,
-        from: MailboxId,
-        uids: Vec<Uid>,
-        to: MailboxId,
-    ) -> Result<Committed<Copied>> {
-        let _ = (permit, from, uids, to);
-        todo!()
-    }
-    /// Removes messages with \Deleted, all of them or those among `only`. Returns their UIDs.
-    pub async fn expunge(
-        &self,
-        permit: Permit,
-        mailbox: MailboxId,
-        only: Option<Vec<Uid>>,
-    ) -> Result<Committed<Vec<Uid>>> {
-        let _ = (permit, mailbox, only);
-        todo!()
-    }
-
-    // ---- the queue ----
-
-    /// Rows that are due at `now`, not held, oldest first.
-    pub fn queue_due(&self, permit: &Permit, now: UnixMillis, limit: usize) -> Result<Vec<QueueRow>> {
-        let _ = (permit, now, limit);
-        todo!()
-    }
-    /// When the next row is due.
-    pub fn queue_next(&self, permit: &Permit) -> Result<Option<UnixMillis>> {
-        let _ = permit;
-        todo!()
-    }
-    /// Rows in id order.
-    pub fn queue_list(&self, permit: &Permit, after: Option<QueueId>, limit: usize) -> Result<Vec<QueueRow>> {
-        let _ = (permit, after, limit);
-        todo!()
-    }
-    /// One row.
-    pub fn queue_row(&self, permit: &Permit, id: QueueId) -> Result<Option<QueueRow>> {
-        let _ = (permit, id);
-        todo!()
-    }
-    /// The message's bytes, under the queue's own key (no account's keys are needed).
-    pub fn queue_body(&self, permit: &Permit, id: QueueId) -> Result<Bytes> {
-        let _ = (permit, id);
-        todo!()
-    }
-    /// Changes a row that stays.
-    pub async fn queue_change(&self, permit: Permit, id: QueueId, change: QueueChange) -> Result<Committed<()>> {
-        let _ = (permit, id, change);
-        todo!()
-    }
-    /// Ends a row.
-    pub async fn queue_end(&self, permit: Permit, id: QueueId, outcome: QueueOutcome) -> Result<Committed<()>> {
-        let _ = (permit, id, outcome);
-        todo!()
-    }
-    /// Counts up whenever rows were added or became due by an administrator's hand.
-    pub fn queue_changed(&self) -> watch::Receiver<u64> {
-        todo!()
-    }
-
-    // ---- audit ----
-
-    /// Commits an event that has no other effect (login, refusal, read) and waits until it is durable.
-    pub async fn record(&self, permit: Permit, event: Event) -> Result<Committed<()>> {
-        let _ = (permit, event);
-        todo!()
-    }
-    /// Puts an event into the next commit group without waiting (session events, refusals).
-    pub fn note(&self, permit: Permit, event: Event) {
-        let _ = (permit, event);
-        todo!()
-    }
-    /// Events in log order from an index, opened.
-    pub fn audit_events(&self, permit: &Permit, from: u64, limit: usize) -> Result<Vec<(u64, Event)>> {
-        let _ = (permit, from, limit);
-        todo!()
-    }
-    /// The number of entries and the newest signed checkpoint.
-    pub fn audit_checkpoint(&self) -> (u64, Option<String>) {
-        todo!()
-    }
-    /// Reads every entry's bytes again and compares them with the tree and the signed checkpoint.
-    pub fn audit_verify(&self, permit: &Permit) -> Result<VerifyReport> {
-        let _ = permit;
-        todo!()
+        let engine = self.engine();
+        crate::body::prepare(engine.keys.id, &engine.compressors, engine.new_body()?, &raw)
     }
 
     // ---- the whole ----
 
-    /// Authenticates every frame and compares index, counts and quota with the log.
-    pub fn verify(&self, permit: &Permit, progress: &mut dyn FnMut(u64, u64)) -> Result<VerifyReport> {
-        let _ = (permit, progress);
-        todo!()
-    }
     /// Sizes and counts.
     pub fn stat(&self) -> Result<StoreStat> {
-        todo!()
+        let engine = self.engine();
+        let count = |table: Table| -> Result<u64> {
+            let mut rows = 0_u64;
+            engine.rows.scan(&Key::new(table), None, |_, _| {
+                rows = rows.saturating_add(1);
+                Ok(Next::More)
+            })?;
+            Ok(rows)
+        };
+        let (mut bodies, mut original_bytes) = (0_u64, 0_u64);
+        engine.rows.scan(&Key::new(Table::Body), None, |_, bytes| {
+            bodies = bodies.saturating_add(1);
+            original_bytes = original_bytes.saturating_add(decode::<BodyRow>(&bytes)?.size);
+            Ok(Next::More)
+        })?;
+        let segments = list_segments(&*engine.env.disk, &engine.segments_dir())?;
+        let mut log_bytes = 0_u64;
+        for number in &segments {
+            log_bytes = log_bytes.saturating_add(engine.segment_file(*number)?.len()?);
+        }
+        let index = engine.rows.index();
+        Ok(StoreStat {
+            accounts: count(Table::Account)?,
+            messages: count(Table::Message)?,
+            bodies,
+            original_bytes,
+            segments: segments.len() as u64,
+            log_bytes,
+            index_bytes: index.size_bytes(),
+            queued: count(Table::Queue)?,
+            audit_entries: engine.audit_head.lock().0,
+            commits: engine.counts.commits.load(Ordering::Relaxed),
+            commit_groups: engine.counts.groups.load(Ordering::Relaxed),
+            log_syncs: engine.counts.syncs.load(Ordering::Relaxed),
+            index_engine: index.name().to_owned(),
+        })
     }
-    /// Makes key epochs that are due soon; called by a timer.
-    pub async fn make_due_epochs(&self, permit: Permit) -> Result<u64> {
-        let _ = permit;
-        todo!()
+
+    /// Holds the committer back while `true`, so that a test decides what makes a commit group.
+    #[doc(hidden)]
+    pub fn hold_commits(&self, held: bool) {
+        self.engine().queue.hold(held);
+    }
+    /// Operations that wait for the committer.
+    #[doc(hidden)]
+    pub fn waiting_operations(&self) -> usize {
+        self.engine().queue.len()
     }
 }
 
-/// Reading the mail of one account, under a permit.
-#[derive(Clone, Copy)]
-pub struct Reader<'a> {
-    _store: &'a Store,
-}
-
-impl Reader<'_> {
-    /// All mailboxes, by name.
-    pub fn mailboxes(&self) -> Result<Vec<Mailbox>> {
-        todo!()
-    }
-    /// One mailbox.
-    pub fn mailbox(&self, id: MailboxId) -> Result<Option<Mailbox>> {
-        let _ = id;
-        todo!()
-    }
-    /// One mailbox by name.
-    pub fn mailbox_by_name(&self, name: &MailboxName) -> Result<Option<Mailbox>> {
-        let _ = name;
-        todo!()
-    }
-    /// Subscribed names, sorted.
-    pub fn subscriptions(&self) -> Result<Vec<MailboxName>> {
-        todo!()
-    }
-    /// The mailbox's shared view, loaded if need be.
-    pub fn view(&self, mailbox: MailboxId) -> Result<Arc<View>> {
-        let _ = mailbox;
-        todo!()
-    }
-    /// UIDs expunged after a modseq (RFC 7162 §3.2.10), ascending.
-    pub fn expunged_since(&self, mailbox: MailboxId, since: ModSeq) -> Result<Vec<Uid>> {
-        let _ = (mailbox, since);
-        todo!()
-    }
-    /// A message's row.
-    pub fn message(&self, email: EmailId) -> Result<MessageMeta> {
-        let _ = email;
-        todo!()
-    }
-    /// A message's summary. The first read turns its seal into a wrap, in a later commit.
-    pub fn summary(&self, keys: &Opened, email: EmailId) -> Result<Summary> {
-        let _ = (keys, email);
-        todo!()
-    }
-    /// Bytes of a message; all of them if `range` is `None`; a range past the end is cut. Only the chunks that hold
-    /// the range are opened.
-    pub fn body(&self, keys: &Opened, email: EmailId, range: Option<ByteRange>) -> Result<Bytes> {
-        let _ = (keys, email, range);
-        todo!()
+/// Opens the index and brings it up to the log's end; `None` when the index is of no use.
+fn recover(
+    options: &StoreOptions,
+    keys: &Arc<StoreKeys>,
+    fresh: bool,
+) -> std::result::Result<Option<(RowStore, Replayed)>, OpenError> {
+    let cache = options.index_cache_bytes;
+    let index = open_index(&options.env, &options.dir, options.index, cache, fresh)?;
+    let rows = RowStore::new(Arc::clone(&index), Arc::clone(keys));
+    match replay(&options.env, &options.dir.join("segments"), keys, &rows) {
+        Ok(replayed) => {
+            // Its rows open, or the index is another store's or damaged.
+            let whole = rows.load::<Globals>(&keys::globals()).is_ok();
+            let recorded = replayed.batches == 0
+                || index.flush().and_then(|()| record_position(&rows, &*index, &replayed.applied)).is_ok();
+            Ok((whole && recorded).then_some((rows, replayed)))
+        }
+        Err(ReplayError::Index) => Ok(None),
+        Err(ReplayError::Io(error)) => Err(OpenError::Io(error)),
     }
 }

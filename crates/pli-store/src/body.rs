@@ -1,0 +1,344 @@
+//! Bodies: compressed in chunks, sealed under K3, read by range.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use pli_crypto::{Aad, ChunkRole, MessageKey, MessageKeys, StoreId, TAG_BYTES, sha256};
+use pli_io::DiskFile;
+use pli_mime::Summary;
+use pli_types::{BodyId, ByteCount};
+
+use crate::codec::{Reader, Writer};
+use crate::error::{Damaged, StoreError};
+use crate::limits::CHUNK_BYTES;
+use crate::log::frame::FRAME_HEADER_BYTES;
+use crate::rows::mail::BodyRow;
+
+/// zstd's level: one that keeps up with the disk.
+const ZSTD_LEVEL: i32 = 1;
+const BODY_VERSION: u8 = 1;
+/// Version, three zero bytes, chunk count, body id, size, commitment.
+const BODY_HEAD_BYTES: usize = 4 + 4 + 8 + 8 + 32;
+/// Stored length, plain length with its two marks.
+const CHUNK_ROW_BYTES: usize = 8;
+const COMPRESSED: u32 = 1 << 31;
+const HEADER: u32 = 1 << 30;
+
+/// A message's bytes sealed under a key of its own, with its summary: what [`crate::Store::prepare`] makes, ready to
+/// commit.
+pub struct Prepared {
+    pub(crate) body: BodyId,
+    pub(crate) key: MessageKey,
+    /// The frame's payload.
+    pub(crate) payload: Arc<Vec<u8>>,
+    pub(crate) sealed_digest: [u8; 32],
+    pub(crate) digest: [u8; 32],
+    pub(crate) size: u64,
+    pub(crate) summary: Summary,
+    pub(crate) sealed_summary: Vec<u8>,
+}
+
+impl Prepared {
+    /// Original size.
+    #[must_use]
+    pub fn size(&self) -> ByteCount {
+        ByteCount::new(self.size)
+    }
+    /// The summary, while it is at hand.
+    #[must_use]
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").field("body", &self.body).field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+/// zstd contexts, kept for the next message: making one costs more than a small message.
+#[derive(Default)]
+pub(crate) struct Compressors(Mutex<Vec<zstd::bulk::Compressor<'static>>>);
+
+impl Compressors {
+    const KEPT_MAX: usize = 4;
+
+    /// The compressed bytes, if they are smaller by a sixteenth at least.
+    fn compress(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        let context = self.0.lock().pop();
+        let mut context = match context {
+            Some(context) => context,
+            None => zstd::bulk::Compressor::new(ZSTD_LEVEL).ok()?,
+        };
+        let limit = plain.len().saturating_sub(plain.len() / 16);
+        let compressed = context.compress(plain).ok().filter(|c| c.len() < limit);
+        let mut kept = self.0.lock();
+        if kept.len() < Self::KEPT_MAX {
+            kept.push(context);
+        }
+        compressed
+    }
+}
+
+fn decompress(bytes: &[u8], plain: usize) -> Option<Vec<u8>> {
+    zstd::bulk::decompress(bytes, plain).ok().filter(|out| out.len() == plain)
+}
+
+// Compression is told in the associated data, so that a chunk cannot be read the other way.
+fn chunk_aad(store: StoreId, body: BodyId, index: u32, compressed: bool) -> Aad {
+    Aad::new("body", store).body(body).chunk(index).format(if compressed { 2 } else { 1 })
+}
+
+fn summary_aad(store: StoreId, body: BodyId, version: u32) -> Aad {
+    Aad::new("summary", store).body(body).chunk(version)
+}
+
+/// What a recipient's wrap of K3 is bound to.
+pub(crate) fn wrap_aad(store: StoreId, account: pli_types::AccountId, body: BodyId) -> pli_crypto::AadBytes {
+    Aad::new("k3", store).account(account).body(body).encode()
+}
+
+/// What the queue's wrap of K3 is bound to.
+pub(crate) fn queue_aad(store: StoreId, body: BodyId) -> pli_crypto::AadBytes {
+    Aad::new("k3-queue", store).body(body).encode()
+}
+
+/// How a message is cut: the header block first if it fits a chunk, then equal pieces.
+fn pieces(size: usize, header: usize) -> Vec<(ChunkRole, Range<usize>)> {
+    let mut pieces = Vec::new();
+    let mut start = 0;
+    if header > 0 && header < size && header <= CHUNK_BYTES {
+        pieces.push((ChunkRole::Header, 0..header));
+        start = header;
+    }
+    while start < size {
+        let end = start.saturating_add(CHUNK_BYTES).min(size);
+        pieces.push((ChunkRole::Body, start..end));
+        start = end;
+    }
+    pieces
+}
+
+/// Compresses, seals and summarises.
+pub(crate) fn prepare(
+    store: StoreId,
+    compressors: &Compressors,
+    body: BodyId,
+    raw: &Bytes,
+) -> Result<Prepared, StoreError> {
+    let summary = pli_mime::summarise(raw, &pli_mime::Limits::default());
+    let key = MessageKey::generate()?;
+    let keys = key.derive();
+    let header = usize::try_from(summary.header_len()).unwrap_or(usize::MAX);
+    let pieces = pieces(raw.len(), header);
+    let table = pieces.len().saturating_mul(CHUNK_ROW_BYTES);
+    let mut head = Writer(Vec::with_capacity(BODY_HEAD_BYTES.saturating_add(table)));
+    head.u8(BODY_VERSION).raw(&[0; 3]).u32(u32::try_from(pieces.len()).unwrap_or(u32::MAX));
+    head.u64(body.get()).u64(raw.len() as u64).raw(&keys.commitment);
+    let mut chunks = Vec::with_capacity(pieces.len());
+    let last = pieces.len().saturating_sub(1);
+    for (index, (role, range)) in pieces.into_iter().enumerate() {
+        let plain = raw.get(range).unwrap_or_default();
+        let compressed = compressors.compress(plain);
+        let is_compressed = compressed.is_some();
+        let mut chunk = compressed.unwrap_or_else(|| plain.to_vec());
+        let number = u32::try_from(index).map_err(|_| StoreError::Limit("message size"))?;
+        let aad = chunk_aad(store, body, number, is_compressed).encode();
+        keys.seal_chunk(role, number, index == last, &aad, &mut chunk);
+        let marks = if is_compressed { COMPRESSED } else { 0 } | if role == ChunkRole::Header { HEADER } else { 0 };
+        let stored = u32::try_from(chunk.len()).map_err(|_| StoreError::Limit("message size"))?;
+        head.u32(stored).u32(u32::try_from(plain.len()).unwrap_or(0) | marks);
+        chunks.push(chunk);
+    }
+    let mut payload = head.0;
+    payload.reserve_exact(chunks.iter().map(Vec::len).sum());
+    chunks.iter().for_each(|chunk| payload.extend_from_slice(chunk));
+    if payload.len() > crate::log::frame::FRAME_PAYLOAD_BYTES_MAX as usize {
+        return Err(StoreError::Limit("message size"));
+    }
+    let sealed_summary = seal_summary(store, compressors, body, &keys, 0, &summary);
+    Ok(Prepared {
+        body,
+        key,
+        sealed_digest: sha256(&payload),
+        payload: Arc::new(payload),
+        digest: sha256(raw),
+        size: raw.len() as u64,
+        summary,
+        sealed_summary,
+    })
+}
+
+/// Plain length with the compression's mark, then the bytes; all sealed.
+fn seal_summary(
+    store: StoreId,
+    compressors: &Compressors,
+    body: BodyId,
+    keys: &MessageKeys,
+    version: u32,
+    summary: &Summary,
+) -> Vec<u8> {
+    let plain = summary.encode();
+    let length = u32::try_from(plain.len()).unwrap_or(0);
+    let mut w = Writer(Vec::with_capacity(plain.len().saturating_add(4 + TAG_BYTES)));
+    match compressors.compress(&plain) {
+        Some(compressed) => w.u32(length | COMPRESSED).raw(&compressed),
+        None => w.u32(length).raw(&plain),
+    };
+    let mut sealed = w.0;
+    let aad = summary_aad(store, body, version).encode();
+    keys.seal_chunk(ChunkRole::Summary, version, true, &aad, &mut sealed);
+    sealed
+}
+
+/// Opens a body row's summary.
+pub(crate) fn open_summary(
+    store: StoreId,
+    body: BodyId,
+    row: &BodyRow,
+    keys: &MessageKeys,
+) -> Result<Summary, StoreError> {
+    let damaged = || StoreError::Damaged(Damaged::Summary(body));
+    let version = row.summary_version;
+    let mut sealed = row.summary.clone();
+    let aad = summary_aad(store, body, version).encode();
+    let plain = keys.open_chunk(ChunkRole::Summary, version, true, &aad, &mut sealed).map_err(|_| damaged())?;
+    let mut r = Reader::new(plain);
+    let length = r.u32().ok_or_else(damaged)?;
+    if length & COMPRESSED == 0 {
+        return Summary::decode(r.rest()).map_err(|_| damaged());
+    }
+    let plain = decompress(r.rest(), (length & !COMPRESSED) as usize).ok_or_else(damaged)?;
+    Summary::decode(&plain).map_err(|_| damaged())
+}
+
+/// One line of the chunk table.
+struct ChunkRow {
+    stored: usize,
+    plain: usize,
+    compressed: bool,
+    role: ChunkRole,
+}
+
+/// Reads a body's bytes in `range` (cut at its end). Only the chunks that hold it are read and opened.
+pub(crate) fn read(
+    store: StoreId,
+    body: BodyId,
+    row: &BodyRow,
+    keys: &MessageKeys,
+    file: &dyn DiskFile,
+    range: Option<Range<u64>>,
+) -> Result<Bytes, StoreError> {
+    let damaged = || StoreError::Damaged(Damaged::Body(body));
+    // A file that ends too early is damage of this body, not trouble with the disk.
+    let at = |error: io::Error| {
+        if error.kind() == io::ErrorKind::UnexpectedEof { damaged() } else { StoreError::Io(error) }
+    };
+    let start = row.offset.saturating_add(FRAME_HEADER_BYTES as u64);
+    // One read for small bodies; of large ones the table first.
+    let whole = range.is_none() || row.length as usize <= 2 * CHUNK_BYTES;
+    let first = if whole { row.length as usize } else { (row.length as usize).min(16 << 10) };
+    let mut begin = vec![0; first];
+    file.read_exact_at(&mut begin, start).map_err(at)?;
+    let count = parse_head(&begin, body, row, keys).ok_or_else(damaged)?;
+    let table_end = BODY_HEAD_BYTES.saturating_add(count.checked_mul(CHUNK_ROW_BYTES).ok_or_else(damaged)?);
+    if table_end > row.length as usize {
+        return Err(damaged());
+    }
+    if begin.len() < table_end {
+        begin.resize(table_end, 0);
+        file.read_exact_at(&mut begin, start).map_err(at)?;
+    }
+    let table = parse_table(begin.get(BODY_HEAD_BYTES..table_end).unwrap_or_default());
+    let range = range.map_or(0..row.size, |r| r.start.min(row.size)..r.end.min(row.size));
+    let mut out = Vec::with_capacity(usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(0));
+    let (mut stored_at, mut plain_at) = (table_end, 0_u64);
+    for (index, chunk) in table.iter().enumerate() {
+        let plain_end = plain_at.saturating_add(chunk.plain as u64);
+        if plain_at < range.end && plain_end > range.start {
+            let mut sealed = match begin.get(stored_at..stored_at.saturating_add(chunk.stored)) {
+                Some(bytes) => bytes.to_vec(),
+                None => {
+                    if stored_at.saturating_add(chunk.stored) > row.length as usize {
+                        return Err(damaged());
+                    }
+                    let mut bytes = vec![0; chunk.stored];
+                    file.read_exact_at(&mut bytes, start.saturating_add(stored_at as u64)).map_err(at)?;
+                    bytes
+                }
+            };
+            let number = u32::try_from(index).map_err(|_| damaged())?;
+            let aad = chunk_aad(store, body, number, chunk.compressed).encode();
+            let last = index.saturating_add(1) == table.len();
+            let plain =
+                keys.open_chunk(chunk.role, number, last, &aad, &mut sealed).map_err(|_| damaged())?;
+            let from = usize::try_from(range.start.saturating_sub(plain_at)).unwrap_or(0);
+            let to = usize::try_from(range.end.min(plain_end).saturating_sub(plain_at)).unwrap_or(0);
+            if chunk.compressed {
+                let plain = decompress(plain, chunk.plain).ok_or_else(damaged)?;
+                out.extend_from_slice(plain.get(from..to).ok_or_else(damaged)?);
+            } else {
+                out.extend_from_slice(plain.get(from..to).ok_or_else(damaged)?);
+            }
+        }
+        stored_at = stored_at.saturating_add(chunk.stored);
+        plain_at = plain_end;
+    }
+    // The table is not sealed by itself: what it says must come to the size in the row.
+    if plain_at != row.size || out.len() as u64 != range.end.saturating_sub(range.start) {
+        return Err(damaged());
+    }
+    Ok(Bytes::from(out))
+}
+
+/// Checks the head; returns the number of chunks.
+fn parse_head(bytes: &[u8], body: BodyId, row: &BodyRow, keys: &MessageKeys) -> Option<usize> {
+    let mut r = Reader::new(bytes);
+    if r.array()? != [BODY_VERSION, 0, 0, 0] {
+        return None;
+    }
+    let count = r.u32()?;
+    if r.u64()? != body.get() || r.u64()? != row.size {
+        return None;
+    }
+    keys.check_commitment(&r.array()?).ok()?;
+    usize::try_from(count).ok()
+}
+
+fn parse_table(bytes: &[u8]) -> Vec<ChunkRow> {
+    let (rows, _) = bytes.as_chunks::<CHUNK_ROW_BYTES>();
+    rows.iter()
+        .filter_map(|row| {
+            let mut r = Reader::new(row);
+            let stored = r.u32()? as usize;
+            let plain = r.u32()?;
+            Some(ChunkRow {
+                stored,
+                plain: (plain & !(COMPRESSED | HEADER)) as usize,
+                compressed: plain & COMPRESSED != 0,
+                role: if plain & HEADER == 0 { ChunkRole::Body } else { ChunkRole::Header },
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_cut_at_the_header_and_every_64_kib() {
+        assert_eq!(pieces(0, 0).len(), 0);
+        assert_eq!(pieces(10, 0), [(ChunkRole::Body, 0..10)]);
+        assert_eq!(pieces(10, 10), [(ChunkRole::Body, 0..10)]);
+        assert_eq!(pieces(10, 4), [(ChunkRole::Header, 0..4), (ChunkRole::Body, 4..10)]);
+        let long = pieces(3 * CHUNK_BYTES, 100);
+        assert_eq!(long.len(), 4);
+        assert_eq!(pieces(3 * CHUNK_BYTES, 2 * CHUNK_BYTES).len(), 3);
+    }
+}

@@ -1,0 +1,326 @@
+//! The committer: the one thread that writes. A group of operations is one write, one fdatasync, one change of the
+//! index, and then the answers.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use pli_types::UnixMillis;
+
+use crate::audit::{AuditLog, Grown};
+use crate::engine::Engine;
+use crate::error::StoreError;
+use crate::limits::{FLUSH_LOG_BYTES, FLUSH_MS, GROUP_BYTES_MAX, IDLE_MS};
+use crate::log::batch::encode_batch;
+use crate::log::writer::{LogWriter, Position, WriteError};
+use crate::open::{ReplayError, open_index, record_position, replay};
+use crate::permit::Durable;
+use crate::queue::{Job, Reply, Rewraps, Taken};
+use crate::rows::mail::MessageRow;
+use crate::rows::{keys, row_nonce};
+use crate::txn::{GroupBase, Pending, RowCache, Txn};
+
+/// The committer's own state.
+pub(crate) struct Committer {
+    engine: Arc<Engine>,
+    log: LogWriter,
+    audit: AuditLog,
+    cache: RowCache,
+    last_checkpoint: Duration,
+    last_flush: Duration,
+    notes: Vec<pli_audit::Event>,
+}
+
+/// A group on its way.
+struct Group {
+    pending: Pending,
+    replies: Vec<Reply>,
+}
+
+impl Committer {
+    pub(crate) fn new(engine: Arc<Engine>, log: LogWriter, audit: AuditLog) -> Self {
+        Self {
+            engine,
+            log,
+            audit,
+            cache: RowCache::default(),
+            last_checkpoint: Duration::ZERO,
+            last_flush: Duration::ZERO,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Works until the store closes or the log fails.
+    pub(crate) fn run(mut self) {
+        loop {
+            let taken = self.engine.queue.take(Duration::from_millis(IDLE_MS));
+            let closing = taken.closing;
+            if self.engine.rows.is_broken()
+                && let Err(error) = self.rebuild()
+            {
+                self.engine.stop(format!("the index could not be made again: {error}"));
+            }
+            if let Some(error) = self.engine.stop_reason() {
+                let reason = error.to_string();
+                taken.jobs.into_iter().for_each(|job| (job.refuse)(StoreError::Stopped(reason.clone())));
+                self.engine.queue.refuse_all(|| StoreError::Stopped(reason.clone()));
+                return;
+            }
+            self.group(taken);
+            self.flush_if_due(false);
+            if closing {
+                break;
+            }
+        }
+        self.finish();
+    }
+
+    /// One commit group.
+    fn group(&mut self, taken: Taken) {
+        let engine = Arc::clone(&self.engine);
+        let now = engine.now();
+        self.notes.extend(taken.notes);
+        let monotonic = engine.env.clock.monotonic();
+        let due = monotonic.saturating_sub(self.last_checkpoint) >= Duration::from_millis(IDLE_MS) || taken.closing;
+        let idle = taken.jobs.is_empty() && self.notes.is_empty() && taken.rewraps.is_empty();
+        if idle && !(due && self.audit.is_unsigned()) {
+            return;
+        }
+        let (segment, offset) = match self.log.begin(now) {
+            Ok(place) => place,
+            Err(error) => return self.refuse(taken.jobs, error),
+        };
+        let base = GroupBase {
+            rows: &engine.rows,
+            keys: &engine.keys,
+            site: &engine.keys.site,
+            now,
+            segment,
+            offset,
+        };
+        let mut group = Group { pending: Pending::default(), replies: Vec::new() };
+        self.run_jobs(&base, &mut group, taken.jobs);
+        self.rewrap(&base, &mut group, taken.rewraps);
+        // Kept until they are on disk: a full disk must not swallow them.
+        group.pending.events.extend(self.notes.iter().cloned());
+        if group.pending.is_empty() && !(due && self.audit.is_unsigned()) {
+            // Nothing changed: what the operations saw is durable already.
+            let durable = Durable::new(self.log.durable());
+            return group.replies.into_iter().for_each(|reply| reply(Ok(durable)));
+        }
+        let grown = self.audit.grow(
+            &mut group.pending,
+            due,
+            &engine.rows,
+            &engine.log_keys,
+            &*engine.keystore,
+        );
+        match grown {
+            Ok(grown) => self.write(group, grown, now, monotonic),
+            Err(error) => {
+                // A failure of the audit log stops acceptance: no effect without its record.
+                tracing::error!(%error, "the audit log cannot take an event");
+                let reason = error.to_string();
+                group.replies.into_iter().for_each(|reply| reply(Err(StoreError::Stopped(reason.clone()))));
+            }
+        }
+    }
+
+    fn run_jobs(&mut self, base: &GroupBase<'_>, group: &mut Group, jobs: Vec<Job>) {
+        let mut jobs = jobs.into_iter();
+        while let Some(job) = jobs.next() {
+            let mut txn = Txn::new(base, &group.pending, &mut self.cache);
+            let reply = (job.run)(&mut txn);
+            let own = txn.own;
+            if let Some(reply) = reply {
+                group.pending.merge(own);
+                group.replies.push(reply);
+            }
+            if group.pending.body_bytes >= GROUP_BYTES_MAX {
+                self.engine.queue.put_back(jobs.collect());
+                return;
+            }
+        }
+    }
+
+    /// Wraps that replace seals: rows only, no event, nobody waits.
+    fn rewrap(&mut self, base: &GroupBase<'_>, group: &mut Group, rewraps: Rewraps) {
+        for ((account, email), wrap) in rewraps {
+            let key = keys::message(account, email);
+            let mut txn = Txn::new(base, &group.pending, &mut self.cache);
+            if let Ok(Some(mut row)) = txn.load::<MessageRow>(&key) {
+                row.wrap = wrap;
+                txn.put(key, &row);
+            }
+            let own = txn.own;
+            group.pending.merge(own);
+        }
+    }
+
+    fn write(&mut self, group: Group, grown: Grown, now: UnixMillis, monotonic: Duration) {
+        let Group { mut pending, replies } = group;
+        let batch = encode_batch(now, &pending.rows);
+        let bytes = pending.body_bytes.saturating_add(batch.len() as u64);
+        let bodies = std::mem::take(&mut pending.bodies);
+        let written = self.log.append(&bodies, batch);
+        drop(bodies);
+        self.engine.counts.syncs.store(self.log.syncs, Ordering::Relaxed);
+        let (batch_offset, position) = match written {
+            Ok(written) => written,
+            Err(error) => {
+                let error = self.write_error(error);
+                return replies.into_iter().for_each(|reply| reply(Err(copy(&error))));
+            }
+        };
+        self.notes.clear();
+        self.apply(&mut pending, batch_offset, position, bytes);
+        let note = grown.note.clone();
+        self.audit.adopt(grown, &self.engine.log_keys);
+        {
+            let mut head = self.engine.audit_head.lock();
+            head.0 = self.audit.size();
+            if note.is_some() {
+                head.1.clone_from(&note);
+            }
+        }
+        pending.keys_changed.iter().for_each(|account| self.engine.forget_delivery_key(*account));
+        if pending.queue_changed {
+            self.engine.queue_changed.send_modify(|count| *count = count.wrapping_add(1));
+        }
+        self.engine.counts.groups.fetch_add(1, Ordering::Relaxed);
+        self.engine.counts.commits.fetch_add(replies.len() as u64, Ordering::Relaxed);
+        let durable = Durable::new(position.sequence);
+        replies.into_iter().for_each(|reply| reply(Ok(durable)));
+        if let Some(note) = note {
+            self.last_checkpoint = monotonic;
+            self.publish_checkpoint(&note);
+        }
+    }
+
+    /// The group is on disk: the index follows, then the views.
+    fn apply(&mut self, pending: &mut Pending, batch_offset: u64, position: Position, bytes: u64) {
+        let engine = &self.engine;
+        let rows = std::mem::take(&mut pending.rows);
+        let sealed = rows
+            .iter()
+            .zip(0_u32..)
+            .map(|((key, value), number)| {
+                let nonce = row_nonce(position.segment, batch_offset, number);
+                (*key, value.as_deref().map(|value| engine.rows.seal(nonce, key, value)))
+            })
+            .collect();
+        let _applying = engine.apply.write();
+        if let Err(error) = engine.rows.index().apply(sealed) {
+            // The log has it: the rebuild before the next group brings it back. Views follow now all the same.
+            engine.rows.fail(&error);
+        }
+        rows.into_iter().for_each(|(key, value)| self.cache.put(key, value));
+        engine.views.publish(std::mem::take(&mut pending.views));
+        let mut progress = engine.progress.lock();
+        progress.applied = position;
+        progress.unflushed = progress.unflushed.saturating_add(bytes);
+    }
+
+    /// The newest checkpoint as a file, for witnesses and for those who copy the log.
+    fn publish_checkpoint(&self, note: &str) {
+        let dir = self.engine.dir.join("audit");
+        let disk = &self.engine.env.disk;
+        let written =
+            disk.create_dir_all(&dir).and_then(|()| disk.replace(&dir.join("checkpoint"), note.as_bytes()));
+        if let Err(error) = written {
+            tracing::warn!(%error, "the audit log's checkpoint file could not be written");
+        }
+    }
+
+    fn write_error(&self, error: WriteError) -> StoreError {
+        match error {
+            WriteError::Full => {
+                tracing::error!("the disk is full");
+                StoreError::DiskFull
+            }
+            WriteError::Failed(error) => self.engine.stop(error.to_string()),
+        }
+    }
+
+    fn refuse(&self, jobs: Vec<Job>, error: WriteError) {
+        let error = self.write_error(error);
+        jobs.into_iter().for_each(|job| (job.refuse)(copy(&error)));
+    }
+
+    /// Flushes the index when enough time or log has gone by, and records how far it is.
+    fn flush_if_due(&mut self, now: bool) {
+        let monotonic = self.engine.env.clock.monotonic();
+        let progress = *self.engine.progress.lock();
+        let late = monotonic.saturating_sub(self.last_flush) >= Duration::from_millis(FLUSH_MS);
+        if progress.unflushed == 0 || !(now || late || progress.unflushed >= FLUSH_LOG_BYTES) {
+            return;
+        }
+        self.last_flush = monotonic;
+        self.engine.progress.lock().unflushed = 0;
+        let engine = Arc::clone(&self.engine);
+        let flush = move || {
+            let index = engine.rows.index();
+            let flushed = index.flush().and_then(|()| record_position(&engine.rows, &*index, &progress.applied));
+            if let Err(error) = flushed {
+                engine.rows.fail(&error);
+            }
+        };
+        // The memory index has nothing to flush; sled's flush must not hold up commits.
+        if now || self.engine.engine == crate::store::IndexEngine::Memory {
+            flush();
+        } else if let Err(error) = std::thread::Builder::new().name(String::from("index-flush")).spawn(flush) {
+            tracing::warn!(%error, "no thread to flush the index");
+        }
+    }
+
+    /// Makes the index again from the log.
+    fn rebuild(&mut self) -> Result<(), StoreError> {
+        let engine = Arc::clone(&self.engine);
+        tracing::warn!("the index is being made again from the log");
+        let _applying = engine.apply.write();
+        let failed = |what: String| StoreError::Stopped(what);
+        let index = open_index(&engine.env, &engine.dir, engine.engine, engine.index_cache_bytes, true)
+            .map_err(|error| failed(error.to_string()))?;
+        let fresh = crate::rows::RowStore::new(Arc::clone(&index), Arc::clone(&engine.keys));
+        // Only what is on disk by a finished group: the writer is this thread, so there is nothing else.
+        let replayed = replay(&engine.env, &engine.segments_dir(), &engine.keys, &fresh);
+        let replayed = replayed.map_err(|error| match error {
+            ReplayError::Io(error) => StoreError::Io(error),
+            ReplayError::Index => failed(String::from("the new index failed")),
+        })?;
+        engine.rows.replace_index(index);
+        self.cache.clear();
+        engine.views.clear();
+        engine.progress.lock().unflushed = 1;
+        tracing::warn!(batches = replayed.batches, "the index has been made again");
+        Ok(())
+    }
+
+    /// The end in order: footer, index flushed, position recorded.
+    fn finish(mut self) {
+        if let Some(before) = self.log.position() {
+            match self.log.finish() {
+                Ok(end) => {
+                    let mut progress = self.engine.progress.lock();
+                    progress.applied = end;
+                    progress.unflushed = progress.unflushed.max(1);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, segment = before.segment, "the last segment could not be sealed");
+                }
+            }
+        }
+        self.engine.counts.syncs.store(self.log.syncs, Ordering::Relaxed);
+        self.flush_if_due(true);
+        self.engine.queue.refuse_all(|| StoreError::Stopped(String::from("the store is closed")));
+    }
+}
+
+/// The same error for each caller of a group.
+fn copy(error: &StoreError) -> StoreError {
+    match error {
+        StoreError::DiskFull => StoreError::DiskFull,
+        StoreError::Stopped(reason) => StoreError::Stopped(reason.clone()),
+        other => StoreError::Stopped(other.to_string()),
+    }
+}

@@ -1,0 +1,207 @@
+//! The open store behind its handles: what readers and the committer share.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+use pli_crypto::{Aad, AccountKeyBlob, Epoch, EpochBlob, EpochPublic, KeyStore};
+use pli_io::{DiskFile, Env, OpenMode};
+use pli_types::{AccountId, BodyId, UnixMillis};
+use tokio::sync::watch;
+
+use crate::audit::LogKeys;
+use crate::body::Compressors;
+use crate::error::StoreError;
+use crate::keys::StoreKeys;
+use crate::limits::{DELIVERY_KEYS_MAX, OPEN_SEGMENTS_MAX};
+use crate::log::segment::segment_path;
+use crate::log::writer::Position;
+use crate::queue::CommitQueue;
+use crate::rows::directory::Blob;
+use crate::rows::{RowStore, decode, keys};
+use crate::store::IndexEngine;
+use crate::views::Views;
+
+type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// Counts since start.
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) commits: AtomicU64,
+    pub(crate) groups: AtomicU64,
+    pub(crate) syncs: AtomicU64,
+}
+
+/// How far the index is, and how far it is on disk.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Progress {
+    pub(crate) applied: Position,
+    /// Log bytes applied since the last flush.
+    pub(crate) unflushed: u64,
+}
+
+/// Newest public keys of accounts that receive mail.
+#[derive(Default)]
+struct DeliveryKeys {
+    keys: HashMap<AccountId, EpochPublic>,
+    order: VecDeque<AccountId>,
+}
+
+/// The shared state.
+pub(crate) struct Engine {
+    pub(crate) env: Env,
+    pub(crate) dir: PathBuf,
+    pub(crate) engine: IndexEngine,
+    pub(crate) index_cache_bytes: u64,
+    pub(crate) keystore: Arc<dyn KeyStore>,
+    pub(crate) keys: Arc<StoreKeys>,
+    pub(crate) rows: RowStore,
+    /// Held for writing while a group's rows are applied and its views patched; for reading while several rows are
+    /// read that must fit each other.
+    pub(crate) apply: RwLock<()>,
+    pub(crate) views: Views,
+    pub(crate) queue: CommitQueue,
+    pub(crate) compressors: Compressors,
+    pub(crate) log_keys: LogKeys,
+    pub(crate) counts: Counts,
+    pub(crate) progress: Mutex<Progress>,
+    /// Number of audit entries and the newest checkpoint.
+    pub(crate) audit_head: Mutex<(u64, Option<String>)>,
+    pub(crate) queue_changed: watch::Sender<u64>,
+    /// Why no more commits are taken.
+    pub(crate) stopped: Mutex<Option<String>>,
+    pub(crate) open_number: u32,
+    pub(crate) next_body: AtomicU32,
+    delivery: Mutex<DeliveryKeys>,
+    files: Mutex<HashMap<u32, Arc<dyn DiskFile>>>,
+}
+
+/// What an engine is made of.
+pub(crate) struct Parts {
+    pub(crate) env: Env,
+    pub(crate) dir: PathBuf,
+    pub(crate) engine: IndexEngine,
+    pub(crate) index_cache_bytes: u64,
+    pub(crate) keystore: Arc<dyn KeyStore>,
+    pub(crate) keys: Arc<StoreKeys>,
+    pub(crate) rows: RowStore,
+    pub(crate) open_number: u32,
+    pub(crate) applied: Position,
+    pub(crate) audit_head: (u64, Option<String>),
+}
+
+impl Engine {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self {
+            env: parts.env,
+            dir: parts.dir,
+            engine: parts.engine,
+            index_cache_bytes: parts.index_cache_bytes,
+            keystore: parts.keystore,
+            keys: parts.keys,
+            rows: parts.rows,
+            apply: RwLock::new(()),
+            views: Views::default(),
+            queue: CommitQueue::new(),
+            compressors: Compressors::default(),
+            log_keys: LogKeys::default(),
+            counts: Counts::default(),
+            progress: Mutex::new(Progress { applied: parts.applied, unflushed: 0 }),
+            audit_head: Mutex::new(parts.audit_head),
+            queue_changed: watch::Sender::new(0),
+            stopped: Mutex::new(None),
+            open_number: parts.open_number,
+            next_body: AtomicU32::new(0),
+            delivery: Mutex::new(DeliveryKeys::default()),
+            files: Mutex::new(HashMap::new()),
+        }
+    }
+
+    pub(crate) fn now(&self) -> UnixMillis {
+        self.env.clock.now()
+    }
+    pub(crate) fn segments_dir(&self) -> PathBuf {
+        self.dir.join("segments")
+    }
+
+    /// A body id that no other open of the store gives out: the number of the segment that this open may begin with,
+    /// then a counter.
+    pub(crate) fn new_body(&self) -> Result<BodyId> {
+        let counter = self.next_body.fetch_add(1, Ordering::Relaxed);
+        if counter == u32::MAX {
+            return Err(StoreError::Limit("bodies of one run"));
+        }
+        Ok(BodyId::new(u64::from(self.open_number) << 32 | u64::from(counter)))
+    }
+
+    /// A segment's file for reading.
+    pub(crate) fn segment_file(&self, number: u32) -> Result<Arc<dyn DiskFile>> {
+        if let Some(file) = self.files.lock().get(&number) {
+            return Ok(Arc::clone(file));
+        }
+        let file = self.env.disk.open(&segment_path(&self.segments_dir(), number), OpenMode::Read)?;
+        let mut files = self.files.lock();
+        if files.len() >= OPEN_SEGMENTS_MAX {
+            files.clear();
+        }
+        files.insert(number, Arc::clone(&file));
+        Ok(file)
+    }
+
+    pub(crate) fn account_aad(&self, account: AccountId) -> Aad {
+        Aad::for_account(self.keys.id, account)
+    }
+    pub(crate) fn account_key(&self, account: AccountId) -> Result<AccountKeyBlob> {
+        let blob: Blob = self.rows.load(&keys::account_key(account))?.ok_or(StoreError::NoAccount(account))?;
+        Ok(AccountKeyBlob::decode(&blob.0)?)
+    }
+    pub(crate) fn epoch_blob(&self, account: AccountId, epoch: Epoch) -> Result<Option<EpochBlob>> {
+        let blob: Option<Blob> = self.rows.load(&keys::epoch(account, epoch.0))?;
+        blob.map(|blob| EpochBlob::decode(&blob.0).map_err(StoreError::from)).transpose()
+    }
+    /// The account's public key for new mail: of the present epoch, or of the newest before it (delivery makes no keys).
+    pub(crate) fn delivery_key(&self, account: AccountId, now: UnixMillis) -> Result<EpochPublic> {
+        let present = Epoch::at(now);
+        if let Some(key) = self.delivery.lock().keys.get(&account)
+            && key.epoch() == present
+        {
+            return Ok(key.clone());
+        }
+        let mut newest = None;
+        self.rows.scan(&keys::epochs(account), None, |key, bytes| {
+            if newest.is_none() || Epoch(key.number32(9)) <= present {
+                newest = Some(decode::<Blob>(&bytes)?);
+            }
+            Ok(crate::index::Next::More)
+        })?;
+        let blob = EpochBlob::decode(&newest.ok_or(StoreError::NoAccount(account))?.0)?;
+        let public = blob.public(&self.account_key(account)?, &self.account_aad(account))?;
+        let mut cache = self.delivery.lock();
+        if cache.keys.insert(account, public.clone()).is_none() {
+            cache.order.push_back(account);
+        }
+        while cache.order.len() > DELIVERY_KEYS_MAX {
+            if let Some(oldest) = cache.order.pop_front() {
+                cache.keys.remove(&oldest);
+            }
+        }
+        Ok(public)
+    }
+    pub(crate) fn forget_delivery_key(&self, account: AccountId) {
+        let mut cache = self.delivery.lock();
+        cache.keys.remove(&account);
+        cache.order.retain(|known| *known != account);
+    }
+
+    pub(crate) fn stop(&self, reason: String) -> StoreError {
+        tracing::error!(%reason, "the store takes no more changes");
+        let mut stopped = self.stopped.lock();
+        let reason = stopped.get_or_insert(reason).clone();
+        StoreError::Stopped(reason)
+    }
+    pub(crate) fn stop_reason(&self) -> Option<StoreError> {
+        self.stopped.lock().clone().map(StoreError::Stopped)
+    }
+}

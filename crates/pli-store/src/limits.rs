@@ -1,0 +1,36 @@
+//! Every named limit of the store.
+
+/// Mailboxes of one account.
+pub(crate) const MAILBOXES_MAX: u32 = 10_000;
+/// Operations waiting for the committer; callers beyond it wait to enter.
+pub(crate) const QUEUED_OPERATIONS_MAX: usize = 1024;
+/// Operations of one group.
+pub(crate) const GROUP_OPERATIONS_MAX: usize = 512;
+/// Body bytes after which a group takes no further operation.
+pub(crate) const GROUP_BYTES_MAX: u64 = 16 << 20;
+/// Plain bytes of a body's chunk.
+pub(crate) const CHUNK_BYTES: usize = 64 << 10;
+/// Entries of a mailbox in one row.
+pub(crate) const BLOCK_ENTRIES: u32 = 32;
+/// Rows that the committer keeps decoded bytes of.
+pub(crate) const ROW_CACHE_ROWS: usize = 8192;
+/// Views kept alive while nobody looks at them.
+pub(crate) const IDLE_VIEWS_MAX: usize = 64;
+/// Accounts whose delivery keys are kept.
+pub(crate) const DELIVERY_KEYS_MAX: usize = 10_000;
+/// Segment files kept open for reading.
+pub(crate) const OPEN_SEGMENTS_MAX: usize = 128;
+/// Wraps waiting to replace their seals.
+pub(crate) const REWRAPS_MAX: usize = 10_000;
+/// Wraps that are written in one go without waiting for the timer.
+pub(crate) const REWRAPS_AT_ONCE: usize = 256;
+/// Audit events noted and not yet written; one more is written by its caller's waiting.
+pub(crate) const NOTES_MAX: usize = 100_000;
+/// Log bytes after which the index is flushed without waiting for the timer.
+pub(crate) const FLUSH_LOG_BYTES: u64 = 64 << 20;
+/// Milliseconds between flushes of the index.
+pub(crate) const FLUSH_MS: u64 = 5_000;
+/// Milliseconds that notes, wraps and checkpoints wait at most.
+pub(crate) const IDLE_MS: u64 = 1_000;
+/// Days before an epoch's beginning at which its keys are made.
+pub(crate) const EPOCH_AHEAD_DAYS: i64 = 5;

@@ -1,0 +1,9 @@
+//! The log: segments of frames, written by one writer, walked at start and by `verify`.
+
+pub(crate) mod batch;
+pub(crate) mod frame;
+pub(crate) mod segment;
+pub(crate) mod walk;
+pub(crate) mod writer;
+
+pub(crate) use segment::FORMAT_VERSION;

@@ -1,0 +1,230 @@
+//! The one writer of the log: a group of frames is one write and one fdatasync.
+
+use std::io::{self, IoSlice};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pli_io::Env;
+use pli_types::UnixMillis;
+
+use super::frame::{ALIGN, FRAME_HEADER_BYTES, FrameHeader, FrameKind, chain, frame_bytes, link};
+use super::segment::{Footer, SEGMENT_BYTES_MAX, SEGMENT_START, Segment, SegmentEnd};
+use crate::keys::StoreKeys;
+
+/// A place in the log from which replay can go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// Segment number.
+    pub(crate) segment: u32,
+    /// Byte offset after the last frame.
+    pub(crate) offset: u64,
+    /// Sequence of the last frame.
+    pub(crate) sequence: u64,
+    /// Frames of the segment so far.
+    pub(crate) frames: u64,
+    /// The segment's chained hash so far.
+    pub(crate) hash: [u8; 32],
+}
+
+/// A body ready to be framed.
+pub(crate) struct BodyFrame {
+    pub(crate) payload: Arc<Vec<u8>>,
+    pub(crate) digest: [u8; 32],
+}
+
+/// Why a group is not on disk.
+#[derive(Debug)]
+pub(crate) enum WriteError {
+    /// No room; the log is as it was before.
+    Full,
+    /// Nothing is known of what reached the disk: no more commits.
+    Failed(io::Error),
+}
+
+struct Current {
+    segment: Arc<Segment>,
+    at: Position,
+}
+
+/// The writer.
+pub(crate) struct LogWriter {
+    env: Env,
+    dir: PathBuf,
+    keys: Arc<StoreKeys>,
+    current: Option<Current>,
+    previous: SegmentEnd,
+    next_number: u32,
+    sequence: u64,
+    durable: u64,
+    /// Calls of fdatasync.
+    pub(crate) syncs: u64,
+}
+
+impl LogWriter {
+    /// Goes on after `previous`, in a new segment made at the first group: nonces are sequences under a segment's key,
+    /// and after a torn tail nobody knows which ones were used.
+    pub(crate) fn new(env: Env, dir: PathBuf, keys: Arc<StoreKeys>, previous: SegmentEnd, next_number: u32) -> Self {
+        let sequence = previous.sequence;
+        Self { env, dir, keys, current: None, previous, next_number, sequence, durable: sequence, syncs: 0 }
+    }
+
+    /// The sequence of the last durable frame.
+    pub(crate) const fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    /// Where the next frame goes. Rolls over to a new segment when this one is long enough.
+    pub(crate) fn begin(&mut self, now: UnixMillis) -> Result<(u32, u64), WriteError> {
+        if self.current.as_ref().is_some_and(|current| current.at.offset >= SEGMENT_BYTES_MAX) {
+            self.finish().map_err(WriteError::Failed)?;
+        }
+        let current = match self.current.take() {
+            Some(current) => current,
+            None => self.start_segment(now)?,
+        };
+        let place = (current.at.segment, current.at.offset);
+        self.current = Some(current);
+        Ok(place)
+    }
+
+    fn start_segment(&mut self, now: UnixMillis) -> Result<Current, WriteError> {
+        let number = self.next_number;
+        let made = Segment::create(&*self.env.disk, &self.dir, &self.keys, number, self.previous, now);
+        let segment = made.map_err(|error| {
+            if is_full(&error) { WriteError::Full } else { WriteError::Failed(error) }
+        })?;
+        self.next_number = number.saturating_add(1);
+        let hash = segment.header_hash;
+        let at = Position { segment: number, offset: SEGMENT_START, sequence: self.sequence, frames: 0, hash };
+        Ok(Current { segment: Arc::new(segment), at })
+    }
+
+    /// Writes bodies and batch, and waits until they are on disk. Returns the batch frame's offset and the place after.
+    pub(crate) fn append(
+        &mut self,
+        bodies: &[BodyFrame],
+        batch: Vec<u8>,
+    ) -> Result<(u64, Position), WriteError> {
+        let sequence = self.sequence;
+        // Numbers of a group that fails are never used again: they were nonces.
+        self.sequence = sequence.saturating_add(bodies.len() as u64).saturating_add(1);
+        let durable = self.durable;
+        let Some(current) = &mut self.current else {
+            return Err(WriteError::Failed(io::Error::other("no segment")));
+        };
+        let before = current.at;
+        let mut frames = GroupFrames::new(before, durable, &current.segment);
+        for (body, number) in bodies.iter().zip(sequence.saturating_add(1)..) {
+            frames.body(number, body).map_err(WriteError::Failed)?;
+        }
+        let batch_offset = frames.at.offset;
+        let batch = frames.sealed(self.sequence, FrameKind::Batch, batch).map_err(WriteError::Failed)?;
+        let slices = frames.slices(bodies, &batch);
+        let file = &current.segment.file;
+        if let Err(error) = file.write_all_at(&slices, before.offset) {
+            if is_full(&error) && file.set_len(before.offset).is_ok() {
+                return Err(WriteError::Full);
+            }
+            return Err(WriteError::Failed(error));
+        }
+        self.syncs = self.syncs.saturating_add(1);
+        file.sync_data().map_err(WriteError::Failed)?;
+        current.at = frames.at;
+        self.durable = self.sequence;
+        Ok((batch_offset, frames.at))
+    }
+
+    /// Seals the current segment with a footer; returns the log's end.
+    pub(crate) fn finish(&mut self) -> io::Result<Position> {
+        let Some(current) = self.current.take() else {
+            return Err(io::Error::other("no segment"));
+        };
+        self.sequence = self.sequence.saturating_add(1);
+        let footer = Footer { frames: current.at.frames, hash: current.at.hash }.encode();
+        let mut frames = GroupFrames::new(current.at, self.durable, &current.segment);
+        let footer = frames.sealed(self.sequence, FrameKind::Footer, footer)?;
+        let slices = frames.slices(&[], &footer);
+        current.segment.file.write_all_at(&slices, current.at.offset)?;
+        self.syncs = self.syncs.saturating_add(1);
+        current.segment.file.sync_data()?;
+        self.durable = self.sequence;
+        self.previous = SegmentEnd {
+            number: frames.at.segment,
+            length: frames.at.offset,
+            sequence: frames.at.sequence,
+            hash: frames.at.hash,
+        };
+        Ok(frames.at)
+    }
+
+    /// The place after the last group.
+    pub(crate) fn position(&self) -> Option<Position> {
+        self.current.as_ref().map(|current| current.at)
+    }
+}
+
+/// No room on the file system, or none left for us.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Header and trailer (tag and padding) of the frames of a group.
+struct GroupFrames<'a> {
+    at: Position,
+    durable: u64,
+    segment: &'a Segment,
+    heads: Vec<[u8; FRAME_HEADER_BYTES]>,
+    tails: Vec<Vec<u8>>,
+}
+
+impl<'a> GroupFrames<'a> {
+    const fn new(at: Position, durable: u64, segment: &'a Segment) -> Self {
+        Self { at, durable, segment, heads: Vec::new(), tails: Vec::new() }
+    }
+
+    fn header(&self, kind: FrameKind, sequence: u64, payload: &[u8]) -> io::Result<FrameHeader> {
+        let length = u32::try_from(payload.len()).map_err(io::Error::other)?;
+        if length > super::frame::FRAME_PAYLOAD_BYTES_MAX {
+            return Err(io::Error::other("a frame over its limit"));
+        }
+        Ok(FrameHeader { kind, length, sequence, durable: self.durable })
+    }
+
+    fn body(&mut self, sequence: u64, body: &BodyFrame) -> io::Result<()> {
+        let header = self.header(FrameKind::Body, sequence, &body.payload)?;
+        let (head, tag) = self.segment.sealer.tag_body(self.at.offset, &header, &body.digest);
+        self.push(&header, head, tag, &link(&head, &body.digest, &tag));
+        Ok(())
+    }
+
+    fn sealed(&mut self, sequence: u64, kind: FrameKind, mut payload: Vec<u8>) -> io::Result<Vec<u8>> {
+        let header = self.header(kind, sequence, &payload)?;
+        let (head, tag) = self.segment.sealer.seal(self.at.offset, &header, &mut payload);
+        let digest = pli_crypto::sha256(&payload);
+        self.push(&header, head, tag, &link(&head, &digest, &tag));
+        Ok(payload)
+    }
+
+    fn push(&mut self, header: &FrameHeader, head: [u8; FRAME_HEADER_BYTES], tag: [u8; 16], link: &[u8; 32]) {
+        let size = frame_bytes(u64::from(header.length));
+        let unpadded = u64::from(header.length) + FRAME_HEADER_BYTES as u64;
+        let mut tail = tag.to_vec();
+        tail.resize(usize::try_from(size.saturating_sub(unpadded)).unwrap_or(tag.len() + ALIGN as usize), 0);
+        self.heads.push(head);
+        self.tails.push(tail);
+        self.at.offset = self.at.offset.saturating_add(size);
+        self.at.sequence = header.sequence;
+        self.at.frames = self.at.frames.saturating_add(1);
+        self.at.hash = chain(&self.at.hash, link);
+    }
+
+    fn slices<'s>(&'s self, bodies: &'s [BodyFrame], last: &'s [u8]) -> Vec<IoSlice<'s>> {
+        let payloads = bodies.iter().map(|body| body.payload.as_slice()).chain(std::iter::once(last));
+        self.heads
+            .iter()
+            .zip(payloads)
+            .zip(&self.tails)
+            .flat_map(|((head, payload), tail)| [IoSlice::new(head), IoSlice::new(payload), IoSlice::new(tail)])
+            .collect()
+    }
+}

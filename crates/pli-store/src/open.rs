@@ -1,0 +1,331 @@
+//! Opening: header, lock, index, replay of the log's tail; and making the index again.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use pli_io::{Disk, DiskFile, Env, OpenMode};
+
+use crate::codec::{Reader, Writer};
+use crate::error::OpenError;
+use crate::index::memory::MemoryIndex;
+use crate::index::sled::SledIndex;
+use crate::index::{Index, IndexError};
+use crate::keys::StoreKeys;
+use crate::log::batch::decode_batch;
+use crate::log::frame::FrameKind;
+use crate::log::segment::{SEGMENT_START, Segment, SegmentEnd, segment_number};
+use crate::log::walk::{Bodies, Piece, Tail, read_frame, settle, walk};
+use crate::log::writer::Position;
+use crate::rows::{Key, Row, RowStore, Table, row_nonce};
+use crate::store::IndexEngine;
+
+/// The lock's file, with the process id in it.
+const LOCK_FILE: &str = "lock";
+/// Row number in the nonce of the position's row, which is in no batch.
+const POSITION_ROW: u32 = u32::MAX;
+
+pub(crate) const fn position_key() -> Key {
+    Key::new(Table::Position)
+}
+
+impl Row for Position {
+    const NAME: &'static str = "position";
+    fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new(1);
+        w.u32(self.segment).u64(self.offset).u64(self.sequence).u64(self.frames).raw(&self.hash);
+        w.done()
+    }
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut r = Reader::versioned(bytes, 1)?;
+        let row = Self {
+            segment: r.u32()?,
+            offset: r.u64()?,
+            sequence: r.u64()?,
+            frames: r.u64()?,
+            hash: r.array()?,
+        };
+        r.end().map(|()| row)
+    }
+}
+
+/// Takes the store's lock, or tells who has it.
+pub(crate) fn lock(disk: &dyn Disk, dir: &Path) -> Result<Arc<dyn DiskFile>, OpenError> {
+    let path = dir.join(LOCK_FILE);
+    let file = if disk.exists(&path) {
+        disk.open(&path, OpenMode::ReadWrite)?
+    } else {
+        match disk.open(&path, OpenMode::CreateNew) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => disk.open(&path, OpenMode::ReadWrite)?,
+            other => other?,
+        }
+    };
+    if !file.try_lock()? {
+        let mut text = vec![0; usize::try_from(file.len()?.min(20)).unwrap_or(0)];
+        file.read_exact_at(&mut text, 0)?;
+        let pid = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        return Err(OpenError::InUse { pid });
+    }
+    let text = format!("{}\n", std::process::id());
+    file.set_len(0)?;
+    file.write_all_at(&[io::IoSlice::new(text.as_bytes())], 0)?;
+    Ok(file)
+}
+
+/// Records how far the index is on disk; to be called after a flush.
+pub(crate) fn record_position(rows: &RowStore, index: &dyn Index, position: &Position) -> Result<(), IndexError> {
+    let key = position_key();
+    let nonce = row_nonce(position.segment, position.offset, POSITION_ROW);
+    index.apply(vec![(key, Some(rows.seal(nonce, &key, &position.encode())))])
+}
+
+/// The folder of the index's present generation; a new one is made for each rebuild, since what is left of the old one
+/// may still write into its own.
+fn index_generations(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<u32>> {
+    let base = dir.join("index");
+    disk.create_dir_all(&base)?;
+    let mut numbers: Vec<u32> = disk.list(&base)?.iter().filter_map(|name| name.parse().ok()).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// Opens the index, or makes an empty one. `fresh`: whatever is there is not to be used.
+pub(crate) fn open_index(
+    env: &Env,
+    dir: &Path,
+    engine: IndexEngine,
+    cache_bytes: u64,
+    fresh: bool,
+) -> Result<Arc<dyn Index>, OpenError> {
+    if engine == IndexEngine::Memory {
+        return Ok(Arc::new(MemoryIndex::default()));
+    }
+    let generations = index_generations(&*env.disk, dir)?;
+    let newest = generations.last().copied().unwrap_or(0);
+    let number = if fresh || newest == 0 { newest.saturating_add(1) } else { newest };
+    let path = |number: u32| dir.join("index").join(format!("{number:04}"));
+    let index = match SledIndex::open(&path(number), cache_bytes) {
+        Ok(index) => index,
+        Err(error) if !fresh && newest > 0 => {
+            tracing::error!(%error, "the index does not open; it is set aside and made again from the log");
+            return open_index(env, dir, engine, cache_bytes, true);
+        }
+        Err(error) => return Err(OpenError::Index(error.to_string())),
+    };
+    // The one set aside last is kept for whoever wants to look at it.
+    for old in generations.into_iter().filter(|old| old.saturating_add(1) < number) {
+        if let Err(error) = env.disk.remove_dir_all(&path(old)) {
+            tracing::warn!(%error, "an old index could not be removed");
+        }
+    }
+    Ok(Arc::new(index))
+}
+
+/// What replay leaves the writer with.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Replayed {
+    /// Where the log ends.
+    pub(crate) previous: SegmentEnd,
+    pub(crate) next_number: u32,
+    /// Up to where the index has it.
+    pub(crate) applied: Position,
+    /// Batches applied.
+    pub(crate) batches: u64,
+    /// Damaged stretches met on the way: segment, offset.
+    pub(crate) damaged: Vec<(u32, u64)>,
+}
+
+/// Numbers of the segments there are.
+pub(crate) fn list_segments(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<u32>> {
+    let mut numbers: Vec<u32> = disk.list(dir)?.iter().filter_map(|name| segment_number(name)).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// Applies the log from the index's position on (from the beginning if it has none), and ends the log where its last
+/// whole group ends. With `writable`, a torn tail is cut off.
+pub(crate) fn replay(env: &Env, dir: &Path, keys: &StoreKeys, rows: &RowStore) -> Result<Replayed, ReplayError> {
+    let disk = &*env.disk;
+    let position: Option<Position> = rows.load(&position_key()).map_err(|_| ReplayError::Index)?;
+    let mut numbers = list_segments(disk, dir)?;
+    let position = position.unwrap_or_default();
+    // An index that is ahead of the log belongs to another log.
+    if position.segment > numbers.last().copied().unwrap_or(0) {
+        return Err(ReplayError::Index);
+    }
+    let next_number = numbers.last().copied().unwrap_or(0).saturating_add(1);
+    let mut out = Replayed { next_number, ..Replayed::default() };
+    numbers.retain(|number| *number >= position.segment);
+    let mut segments = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        match Segment::open(disk, dir, keys, number, OpenMode::ReadWrite)? {
+            Some(segment) => segments.push(segment),
+            None => unreadable_segment(disk, dir, number, &mut out)?,
+        }
+    }
+    let mut sequence = position.sequence;
+    for (index, segment) in segments.iter().enumerate() {
+        let number = segment.header.number;
+        let start = if number == position.segment {
+            Tail {
+                end: position.offset,
+                sequence: position.sequence,
+                hash: position.hash,
+                frames: position.frames,
+                ..Tail::default()
+            }
+        } else {
+            Tail { end: SEGMENT_START, sequence, hash: segment.header_hash, ..Tail::default() }
+        };
+        let length = segment.file.len()?;
+        if start.end > length {
+            return Err(ReplayError::Index);
+        }
+        let next = segments.get(index.saturating_add(1)).map(|next| next.header.previous);
+        let tail = match next.filter(|previous| previous.number == number) {
+            Some(previous) => replay_sealed(segment, &start, previous, rows, &mut out)?,
+            None => replay_last(segment, &start, length, next.is_none(), rows, &mut out)?,
+        };
+        sequence = tail.sequence.max(sequence);
+        out.previous = SegmentEnd { number, length: tail.end, sequence, hash: tail.hash };
+        out.applied = Position {
+            segment: number,
+            offset: tail.end,
+            sequence,
+            frames: tail.frames,
+            hash: tail.hash,
+        };
+    }
+    Ok(out)
+}
+
+/// Why replay did not end.
+#[derive(Debug)]
+pub(crate) enum ReplayError {
+    /// The index is of no use; make a new one.
+    Index,
+    /// A file failed.
+    Io(io::Error),
+}
+
+impl From<io::Error> for ReplayError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// A segment without a whole header: the beginning of one that a crash cut short, or damage.
+fn unreadable_segment(disk: &dyn Disk, dir: &Path, number: u32, out: &mut Replayed) -> Result<(), ReplayError> {
+    let path = crate::log::segment::segment_path(dir, number);
+    let length = disk.open(&path, OpenMode::Read)?.len()?;
+    if length <= SEGMENT_START && number.saturating_add(1) == out.next_number {
+        // Nothing was ever committed into it; its number is used again.
+        out.next_number = number;
+    } else {
+        tracing::error!(segment = number, "a segment's header is damaged; its frames cannot be read");
+        out.damaged.push((number, 0));
+    }
+    Ok(())
+}
+
+/// A segment whose end its successor tells.
+fn replay_sealed(
+    segment: &Segment,
+    start: &Tail,
+    end: SegmentEnd,
+    rows: &RowStore,
+    out: &mut Replayed,
+) -> Result<Tail, ReplayError> {
+    let until = end.length.min(segment.file.len()?);
+    let pieces = walk(segment, start.end, until, Bodies::Skip)?;
+    let mut tail = start.clone();
+    for piece in pieces {
+        match piece {
+            Piece::Bad { offset, .. } => report(segment, offset, out),
+            Piece::Frame { offset, header, .. } => {
+                tail.frames = tail.frames.saturating_add(1);
+                if header.kind == FrameKind::Batch {
+                    apply_batch(segment, offset, until, rows, out)?;
+                }
+            }
+        }
+    }
+    tail.end = end.length;
+    tail.sequence = end.sequence;
+    tail.hash = end.hash;
+    Ok(tail)
+}
+
+/// The segment that the log ends in (or one whose successor is lost).
+fn replay_last(
+    segment: &Segment,
+    start: &Tail,
+    length: u64,
+    is_end: bool,
+    rows: &RowStore,
+    out: &mut Replayed,
+) -> Result<Tail, ReplayError> {
+    let pieces = walk(segment, start.end, length, Bodies::Check)?;
+    let tail = settle(&pieces, start);
+    for (offset, _) in &tail.damaged {
+        report(segment, *offset, out);
+    }
+    for piece in &pieces {
+        if let Piece::Frame { offset, header, .. } = piece
+            && *offset < tail.end
+            && header.kind == FrameKind::Batch
+        {
+            apply_batch(segment, *offset, tail.end, rows, out)?;
+        }
+    }
+    if is_end {
+        if tail.end < length {
+            tracing::info!(
+                segment = segment.header.number,
+                bytes = length.saturating_sub(tail.end),
+                "a torn tail, never acknowledged, is cut off"
+            );
+            segment.file.set_len(tail.end)?;
+        }
+        // What is applied must be on disk: what a killed process had written may be in the page cache only.
+        if !tail.closed || tail.end < length {
+            segment.file.sync_data()?;
+        }
+    }
+    Ok(tail)
+}
+
+fn report(segment: &Segment, offset: u64, out: &mut Replayed) {
+    tracing::error!(segment = segment.header.number, offset, "a frame is damaged; what it holds is missing");
+    out.damaged.push((segment.header.number, offset));
+}
+
+fn apply_batch(
+    segment: &Segment,
+    offset: u64,
+    until: u64,
+    rows: &RowStore,
+    out: &mut Replayed,
+) -> Result<(), ReplayError> {
+    let Some((_, payload, _)) = read_frame(segment, offset, until)? else {
+        report(segment, offset, out);
+        return Ok(());
+    };
+    let Some((_, changes)) = decode_batch(&payload) else {
+        report(segment, offset, out);
+        return Ok(());
+    };
+    let sealed = changes
+        .into_iter()
+        .zip(0_u32..)
+        .map(|((key, value), number)| {
+            let nonce = row_nonce(segment.header.number, offset, number);
+            (key, value.map(|value| rows.seal(nonce, &key, value)))
+        })
+        .collect();
+    out.batches = out.batches.saturating_add(1);
+    rows.index().apply(sealed).map_err(|error| {
+        tracing::error!(%error, "the index failed during replay");
+        ReplayError::Index
+    })
+}

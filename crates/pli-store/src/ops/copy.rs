@@ -1,0 +1,70 @@
+//! COPY and MOVE: rows only, no body is touched.
+
+use std::collections::BTreeSet;
+
+use pli_types::{AccountId, MailboxId, Uid, UidValidity};
+
+use super::append::next_uid;
+use super::{Result, count, translate};
+use crate::error::{Damaged, StoreError};
+use crate::rows::keys;
+use crate::rows::mail::{Expunged, MessageRow};
+use crate::txn::Txn;
+use crate::view::Entry;
+
+impl Txn<'_> {
+    /// Copies or moves the UIDs that exist. RFC 9051 §6.4.7, RFC 6851.
+    pub(crate) fn copy_or_move(
+        &mut self,
+        account: AccountId,
+        from: MailboxId,
+        uids: Option<&[Uid]>,
+        to: MailboxId,
+        is_move: bool,
+    ) -> Result<(UidValidity, Vec<(Uid, Uid)>)> {
+        let mut state = self.state(account)?;
+        let mut source = self.mailbox(account, from)?;
+        let mut target = self.mailbox(account, to)?;
+        let sorted: Option<Vec<Uid>> =
+            uids.map(|uids| uids.iter().copied().collect::<BTreeSet<_>>().into_iter().collect());
+        let entries = self.entries(from, sorted.as_deref())?;
+        if entries.is_empty() {
+            return Ok((target.uid_validity, Vec::new()));
+        }
+        let modseq = Self::next_modseq(&mut state);
+        let mut copied = Vec::with_capacity(entries.len());
+        let mut sizes = Vec::with_capacity(entries.len());
+        for entry in &entries {
+            let key = keys::message(account, entry.email);
+            let mut message: MessageRow =
+                self.load(&key)?.ok_or(StoreError::Damaged(Damaged::Row("message")))?;
+            if !is_move {
+                message.refs = message.refs.saturating_add(1);
+                self.put(key, &message);
+            }
+            let flags = translate(entry.flags, &source, &mut target)?;
+            let uid = next_uid(&mut target)?;
+            self.append_entry(to, Entry { uid, email: entry.email, modseq, flags })?;
+            count(&mut target, flags, message.size, true);
+            copied.push((entry.uid, uid));
+            sizes.push((*entry, message.size));
+        }
+        target.highest_modseq = modseq;
+        if is_move {
+            // A move within one mailbox gives new UIDs there.
+            let source = if from == to { &mut target } else { &mut source };
+            let gone: Vec<Uid> = entries.iter().map(|entry| entry.uid).collect();
+            self.edit_entries(from, Some(&gone), |_| None)?;
+            for (entry, size) in sizes {
+                count(source, entry.flags, size, false);
+            }
+            source.highest_modseq = modseq;
+            self.put(keys::expunged(from, modseq), &Expunged(gone));
+            let source = source.clone();
+            self.put_mailbox(&source);
+        }
+        self.put_mailbox(&target);
+        self.put_state(account, &state);
+        Ok((target.uid_validity, copied))
+    }
+}

@@ -1,0 +1,73 @@
+//! EXPUNGE: entries go, messages with their last entry, bodies with their last message.
+
+use std::collections::BTreeSet;
+
+use pli_types::{AccountId, ByteCount, MailboxId, SystemFlag, Uid};
+
+use super::{Result, count};
+use crate::error::{Damaged, StoreError};
+use crate::rows::keys;
+use crate::rows::mail::{AccountState, Expunged, MessageRow};
+use crate::txn::Txn;
+use crate::view::Entry;
+
+impl Txn<'_> {
+    /// One entry less of a message. Returns its size.
+    pub(crate) fn release_entry(
+        &mut self,
+        account: AccountId,
+        state: &mut AccountState,
+        entry: Entry,
+    ) -> Result<u64> {
+        let key = keys::message(account, entry.email);
+        let mut message: MessageRow = self.load(&key)?.ok_or(StoreError::Damaged(Damaged::Row("message")))?;
+        message.refs = message.refs.saturating_sub(1);
+        if message.refs > 0 {
+            self.put(key, &message);
+            return Ok(message.size);
+        }
+        self.delete(key);
+        let quota = &mut state.quota;
+        quota.bytes_used = ByteCount::new(quota.bytes_used.get().saturating_sub(message.size));
+        quota.messages_used = quota.messages_used.saturating_sub(1);
+        self.release_body(message.body, false)?;
+        Ok(message.size)
+    }
+
+    /// Removes messages with \Deleted, all of them or those among `only`. RFC 9051 §6.4.3, §6.4.9.
+    pub(crate) fn expunge(
+        &mut self,
+        account: AccountId,
+        mailbox: MailboxId,
+        only: Option<Vec<Uid>>,
+    ) -> Result<Vec<Uid>> {
+        let mut state = self.state(account)?;
+        let mut row = self.mailbox(account, mailbox)?;
+        let sorted: Option<Vec<Uid>> = only.map(|uids| uids.into_iter().collect::<BTreeSet<_>>().into_iter().collect());
+        if row.deleted == 0 {
+            return Ok(Vec::new());
+        }
+        let mut gone = Vec::new();
+        self.edit_entries(mailbox, sorted.as_deref(), |entry| {
+            if entry.flags & SystemFlag::Deleted.bit() == 0 {
+                return Some(entry);
+            }
+            gone.push(entry);
+            None
+        })?;
+        if gone.is_empty() {
+            return Ok(Vec::new());
+        }
+        let modseq = Self::next_modseq(&mut state);
+        for entry in &gone {
+            let size = self.release_entry(account, &mut state, *entry)?;
+            count(&mut row, entry.flags, size, false);
+        }
+        row.highest_modseq = modseq;
+        let uids: Vec<Uid> = gone.iter().map(|entry| entry.uid).collect();
+        self.put(keys::expunged(mailbox, modseq), &Expunged(uids.clone()));
+        self.put_mailbox(&row);
+        self.put_state(account, &state);
+        Ok(uids)
+    }
+}

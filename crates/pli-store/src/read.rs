@@ -1,0 +1,168 @@
+//! Reading the mail of one account, under a permit.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pli_crypto::{KeyWrap, MessageKeys, Opened};
+use pli_mime::Summary;
+use pli_types::{AccountId, Action, ByteCount, EmailId, MailboxId, MailboxName, ModSeq, Uid};
+
+use crate::body::{open_summary, read, wrap_aad};
+use crate::engine::Engine;
+use crate::error::{Damaged, StoreError};
+use crate::index::Next;
+use crate::model::{ByteRange, Mailbox, MessageMeta};
+use crate::rows::mail::{BodyRow, EntryBlock, Expunged, MessageRow};
+use crate::rows::{decode, keys};
+use crate::view::{ChunkBuilder, View};
+use crate::views::snapshot;
+
+type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// Actions whose permits let one read rows of an account's mail.
+pub(crate) const READ_ACTIONS: &[Action] = &[
+    Action::Login,
+    Action::List,
+    Action::Select,
+    Action::FetchMetadata,
+    Action::FetchContent,
+    Action::Search,
+    Action::Store,
+    Action::Append,
+    Action::Copy,
+    Action::Move,
+    Action::Expunge,
+    Action::Create,
+    Action::Delete,
+    Action::Rename,
+    Action::Subscribe,
+    Action::GetQuota,
+];
+/// Those that reach what a message says of itself.
+const SUMMARY_ACTIONS: &[Action] = &[Action::FetchMetadata, Action::FetchContent, Action::Search];
+/// Those that reach its bytes.
+const BODY_ACTIONS: &[Action] = &[Action::FetchContent, Action::Search];
+
+/// Reading the mail of one account, under a permit.
+#[derive(Clone, Copy)]
+pub struct Reader<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) account: AccountId,
+    pub(crate) action: Action,
+}
+
+impl Reader<'_> {
+    /// All mailboxes, by name.
+    pub fn mailboxes(&self) -> Result<Vec<Mailbox>> {
+        let _still = self.engine.apply.read();
+        let rows = self.engine.rows.list::<Mailbox>(&keys::mailboxes(self.account))?;
+        let mut mailboxes: Vec<Mailbox> = rows.into_iter().map(|(_, mailbox)| mailbox).collect();
+        mailboxes.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(mailboxes)
+    }
+    /// One mailbox.
+    pub fn mailbox(&self, id: MailboxId) -> Result<Option<Mailbox>> {
+        self.engine.rows.load(&keys::mailbox(self.account, id))
+    }
+    /// One mailbox by name.
+    pub fn mailbox_by_name(&self, name: &MailboxName) -> Result<Option<Mailbox>> {
+        let _still = self.engine.apply.read();
+        let key = keys::mailbox_name(&self.engine.keys, self.account, name.as_str());
+        match self.engine.rows.load::<MailboxId>(&key)? {
+            Some(id) => self.mailbox(id),
+            None => Ok(None),
+        }
+    }
+    /// Subscribed names, sorted.
+    pub fn subscriptions(&self) -> Result<Vec<MailboxName>> {
+        let rows = self.engine.rows.list::<MailboxName>(&keys::subscriptions(self.account))?;
+        let mut names: Vec<MailboxName> = rows.into_iter().map(|(_, name)| name).collect();
+        names.sort();
+        Ok(names)
+    }
+    /// The mailbox's shared view, loaded if need be.
+    pub fn view(&self, mailbox: MailboxId) -> Result<Arc<View>> {
+        // Under the lock: no group is applied between the reading and the sharing, and none is missed.
+        let _still = self.engine.apply.read();
+        let row = self.mailbox(mailbox)?.ok_or(StoreError::NoMailbox)?;
+        if let Some(view) = self.engine.views.get(mailbox) {
+            return Ok(view);
+        }
+        let mut builder = ChunkBuilder::new();
+        self.engine.rows.scan(&keys::entries(mailbox), None, |_, bytes| {
+            decode::<EntryBlock>(&bytes)?.0.iter().for_each(|stored| builder.push(stored.entry));
+            Ok(Next::More)
+        })?;
+        Ok(self.engine.views.insert(snapshot(&row, builder)))
+    }
+    /// UIDs expunged after a modseq (RFC 7162 §3.2.10), ascending.
+    pub fn expunged_since(&self, mailbox: MailboxId, since: ModSeq) -> Result<Vec<Uid>> {
+        self.mailbox(mailbox)?.ok_or(StoreError::NoMailbox)?;
+        let from = keys::expunged(mailbox, ModSeq::new(since.get().saturating_add(1)));
+        let mut uids = Vec::new();
+        self.engine.rows.scan(&keys::expunges(mailbox), Some(&from), |_, bytes| {
+            uids.extend(decode::<Expunged>(&bytes)?.0);
+            Ok(Next::More)
+        })?;
+        uids.sort_unstable();
+        Ok(uids)
+    }
+    fn rows(&self, email: EmailId) -> Result<(MessageRow, BodyRow)> {
+        let message: MessageRow =
+            self.engine.rows.load(&keys::message(self.account, email))?.ok_or(StoreError::NoMessage)?;
+        match self.engine.rows.load(&keys::body(message.body))? {
+            Some(body) => Ok((message, body)),
+            // Expunged between the two reads, or damage.
+            None if self.engine.rows.get(&keys::message(self.account, email))?.is_none() => {
+                Err(StoreError::NoMessage)
+            }
+            None => Err(StoreError::Damaged(Damaged::Row("body"))),
+        }
+    }
+    /// A message's row.
+    pub fn message(&self, email: EmailId) -> Result<MessageMeta> {
+        let (message, body) = self.rows(email)?;
+        Ok(MessageMeta {
+            email,
+            body: message.body,
+            size: ByteCount::new(message.size),
+            received: message.received,
+            digest: body.digest,
+        })
+    }
+    /// Opens K3. The first time its seal is to be replaced by a wrap, in a later commit.
+    fn message_keys(&self, keys: &Opened, email: EmailId, message: &MessageRow) -> Result<MessageKeys> {
+        let engine = self.engine;
+        let wrap = match &message.wrap {
+            KeyWrap::Sealed { .. } => engine.queue.pending_wrap(self.account, email).unwrap_or(message.wrap),
+            KeyWrap::Wrapped { .. } => message.wrap,
+        };
+        let aad = wrap_aad(engine.keys.id, self.account, message.body);
+        let look_up = |epoch| engine.epoch_blob(self.account, epoch).ok().flatten();
+        let (key, replacement) = keys.message_key(engine.now(), &wrap, &aad, &look_up)?;
+        if let Some(replacement) = replacement {
+            engine.queue.rewrap(self.account, email, replacement);
+        }
+        Ok(key.derive())
+    }
+    /// A message's summary. The first read turns its seal into a wrap, in a later commit.
+    pub fn summary(&self, keys: &Opened, email: EmailId) -> Result<Summary> {
+        if !SUMMARY_ACTIONS.contains(&self.action) {
+            return Err(StoreError::WrongPermit);
+        }
+        let (message, body) = self.rows(email)?;
+        let keys = self.message_keys(keys, email, &message)?;
+        open_summary(self.engine.keys.id, message.body, &body, &keys)
+    }
+    /// Bytes of a message; all of them if `range` is `None`; a range past the end is cut. Only the chunks that hold
+    /// the range are opened.
+    pub fn body(&self, keys: &Opened, email: EmailId, range: Option<ByteRange>) -> Result<Bytes> {
+        if !BODY_ACTIONS.contains(&self.action) {
+            return Err(StoreError::WrongPermit);
+        }
+        let (message, body) = self.rows(email)?;
+        let keys = self.message_keys(keys, email, &message)?;
+        let file = self.engine.segment_file(body.segment)?;
+        read(self.engine.keys.id, message.body, &body, &keys, &*file, range)
+    }
+}

@@ -1,0 +1,382 @@
+//! Rows: what the index holds, with their keys and forms. See `docs/store-format.md` for each field.
+
+pub(crate) mod directory;
+pub(crate) mod mail;
+pub(crate) mod queue;
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::RwLock;
+use pli_crypto::NONCE_BYTES;
+use pli_types::{AccountId, BodyId, EmailId, MailboxId, ModSeq, QueueId};
+
+use crate::error::{Damaged, StoreError};
+use crate::index::{Index, IndexError, Next};
+use crate::keys::StoreKeys;
+
+/// Longest key.
+const KEY_BYTES_MAX: usize = 31;
+
+/// A row's key, on the stack.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key {
+    // Compared first, the bytes decide; equal bytes with zeros after them have equal lengths in every table.
+    bytes: [u8; KEY_BYTES_MAX],
+    len: u8,
+}
+
+impl Key {
+    pub(crate) const fn new(table: Table) -> Self {
+        let mut bytes = [0; KEY_BYTES_MAX];
+        let [first, ..] = &mut bytes;
+        *first = table as u8;
+        Self { bytes, len: 1 }
+    }
+    #[must_use]
+    pub(crate) fn raw(mut self, part: &[u8]) -> Self {
+        let start = usize::from(self.len);
+        if let Some(place) = self.bytes.get_mut(start..start.saturating_add(part.len())) {
+            place.copy_from_slice(part);
+            self.len = self.len.saturating_add(u8::try_from(part.len()).unwrap_or(0));
+        }
+        self
+    }
+    #[must_use]
+    pub(crate) fn u64(self, part: u64) -> Self {
+        self.raw(&part.to_be_bytes())
+    }
+    #[must_use]
+    pub(crate) fn u32(self, part: u32) -> Self {
+        self.raw(&part.to_be_bytes())
+    }
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        let table = Table::parse(*bytes.first()?)?;
+        (bytes.len() <= KEY_BYTES_MAX).then(|| Self::new(table).raw(bytes.get(1..).unwrap_or_default()))
+    }
+    pub(crate) fn table(&self) -> Option<Table> {
+        self.bytes.first().copied().and_then(Table::parse)
+    }
+    /// The number that begins at `at` in the key.
+    pub(crate) fn number(&self, at: usize) -> u64 {
+        self.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    }
+    pub(crate) fn number32(&self, at: usize) -> u32 {
+        self.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u32::from_be_bytes(*bytes))
+    }
+    /// The first key after all that begin with this one.
+    pub(crate) fn end(&self) -> Vec<u8> {
+        let mut end = self.to_vec();
+        while let Some(last) = end.pop() {
+            if last < u8::MAX {
+                end.push(last.saturating_add(1));
+                break;
+            }
+        }
+        end
+    }
+}
+
+impl Deref for Key {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $name:ident = $number:literal,)*) => {
+        /// The first byte of a key.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub(crate) enum Table { $($(#[$doc])* $name = $number,)* }
+        impl Table {
+            const fn parse(byte: u8) -> Option<Self> {
+                match byte {
+                    $($number => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+tables! {
+    /// Where replay goes on; the one row that is not in the log.
+    Position = 0x01,
+    /// Counters of the store.
+    Globals = 0x02,
+    /// account
+    Account = 0x10,
+    /// HMAC of an address → account
+    Address = 0x11,
+    /// HMAC of an address
+    Alias = 0x12,
+    /// HMAC of a name
+    Domain = 0x13,
+    /// account
+    AccountKey = 0x14,
+    /// account, epoch
+    EpochKey = 0x15,
+    /// account
+    AccountState = 0x16,
+    /// account, mailbox
+    Mailbox = 0x20,
+    /// account, HMAC of a name → mailbox
+    MailboxName = 0x21,
+    /// account, HMAC of a name
+    Subscription = 0x22,
+    /// mailbox, UID / 32
+    Entries = 0x23,
+    /// mailbox, modseq
+    Expunged = 0x24,
+    /// account, email
+    Message = 0x30,
+    /// body
+    Body = 0x31,
+    /// body: the queue's copy of K3
+    QueueBody = 0x38,
+    /// queue id
+    Queue = 0x39,
+    /// time, queue id
+    QueueDue = 0x3a,
+    /// index
+    AuditEntry = 0x40,
+    /// level, index
+    AuditTile = 0x41,
+    /// none: the tree's state with the newest checkpoint
+    AuditTree = 0x42,
+    /// class, month: the key of log entries, wrapped by K0
+    LogKey = 0x44,
+}
+
+/// Keys of all rows.
+pub(crate) mod keys {
+    use super::*;
+
+    pub(crate) const fn globals() -> Key {
+        Key::new(Table::Globals)
+    }
+    pub(crate) fn account(id: AccountId) -> Key {
+        Key::new(Table::Account).u64(id.get())
+    }
+    pub(crate) fn address(k: &StoreKeys, key: &str) -> Key {
+        Key::new(Table::Address).raw(&k.name(b"address", key))
+    }
+    pub(crate) fn alias(k: &StoreKeys, key: &str) -> Key {
+        Key::new(Table::Alias).raw(&k.name(b"alias", key))
+    }
+    pub(crate) fn domain(k: &StoreKeys, name: &str) -> Key {
+        Key::new(Table::Domain).raw(&k.name(b"domain", name))
+    }
+    pub(crate) fn account_key(id: AccountId) -> Key {
+        Key::new(Table::AccountKey).u64(id.get())
+    }
+    pub(crate) fn epochs(id: AccountId) -> Key {
+        Key::new(Table::EpochKey).u64(id.get())
+    }
+    pub(crate) fn epoch(id: AccountId, epoch: u32) -> Key {
+        epochs(id).u32(epoch)
+    }
+    pub(crate) fn state(id: AccountId) -> Key {
+        Key::new(Table::AccountState).u64(id.get())
+    }
+    pub(crate) fn mailboxes(account: AccountId) -> Key {
+        Key::new(Table::Mailbox).u64(account.get())
+    }
+    pub(crate) fn mailbox(account: AccountId, id: MailboxId) -> Key {
+        mailboxes(account).u64(id.get())
+    }
+    pub(crate) fn mailbox_names(account: AccountId) -> Key {
+        Key::new(Table::MailboxName).u64(account.get())
+    }
+    pub(crate) fn mailbox_name(k: &StoreKeys, account: AccountId, name: &str) -> Key {
+        // The account in the HMAC: the same name in two accounts does not look the same on disk.
+        mailbox_names(account).raw(&k.name(&account.get().to_be_bytes(), name))
+    }
+    pub(crate) fn subscriptions(account: AccountId) -> Key {
+        Key::new(Table::Subscription).u64(account.get())
+    }
+    pub(crate) fn subscription(k: &StoreKeys, account: AccountId, name: &str) -> Key {
+        subscriptions(account).raw(&k.name(&account.get().to_be_bytes(), name))
+    }
+    pub(crate) fn entries(mailbox: MailboxId) -> Key {
+        Key::new(Table::Entries).u64(mailbox.get())
+    }
+    pub(crate) fn block(mailbox: MailboxId, block: u32) -> Key {
+        entries(mailbox).u32(block)
+    }
+    pub(crate) fn expunges(mailbox: MailboxId) -> Key {
+        Key::new(Table::Expunged).u64(mailbox.get())
+    }
+    pub(crate) fn expunged(mailbox: MailboxId, modseq: ModSeq) -> Key {
+        expunges(mailbox).u64(modseq.get())
+    }
+    pub(crate) fn messages(account: AccountId) -> Key {
+        Key::new(Table::Message).u64(account.get())
+    }
+    pub(crate) fn message(account: AccountId, email: EmailId) -> Key {
+        messages(account).u64(email.get())
+    }
+    pub(crate) fn body(id: BodyId) -> Key {
+        Key::new(Table::Body).u64(id.get())
+    }
+    pub(crate) fn queue_body(id: BodyId) -> Key {
+        Key::new(Table::QueueBody).u64(id.get())
+    }
+    pub(crate) fn queue(id: QueueId) -> Key {
+        Key::new(Table::Queue).u64(id.get())
+    }
+    pub(crate) fn due(time: i64, id: QueueId) -> Key {
+        Key::new(Table::QueueDue).u64(time.max(0).cast_unsigned()).u64(id.get())
+    }
+    pub(crate) fn audit_entry(index: u64) -> Key {
+        Key::new(Table::AuditEntry).u64(index)
+    }
+    pub(crate) fn audit_tile(level: u8, index: u64) -> Key {
+        Key::new(Table::AuditTile).raw(&[level]).u64(index)
+    }
+    pub(crate) const fn audit_tree() -> Key {
+        Key::new(Table::AuditTree)
+    }
+    pub(crate) fn log_key(id: [u8; 5]) -> Key {
+        Key::new(Table::LogKey).raw(&id)
+    }
+}
+
+/// A row's form.
+pub(crate) trait Row: Sized {
+    /// For messages of damage.
+    const NAME: &'static str;
+    /// With its version first.
+    fn encode(&self) -> Vec<u8>;
+    /// `None` if it is no such row.
+    fn decode(bytes: &[u8]) -> Option<Self>;
+}
+
+/// Reads a row that must decode.
+pub(crate) fn decode<T: Row>(bytes: &[u8]) -> Result<T, StoreError> {
+    T::decode(bytes).ok_or(StoreError::Damaged(Damaged::Row(T::NAME)))
+}
+
+/// The index with the key that seals its values.
+pub(crate) struct RowStore {
+    index: RwLock<Arc<dyn Index>>,
+    keys: Arc<StoreKeys>,
+    /// The index failed; the committer makes it again.
+    broken: AtomicBool,
+    closed: AtomicBool,
+}
+
+/// Nonce of a row: the place of its batch in the log and its number there, so that a batch applied twice gives the same
+/// bytes and no two rows share one.
+pub(crate) fn row_nonce(segment: u32, offset: u64, row: u32) -> [u8; NONCE_BYTES] {
+    let mut nonce = [0; NONCE_BYTES];
+    let (a, rest) = nonce.split_at_mut(4);
+    let (b, c) = rest.split_at_mut(4);
+    a.copy_from_slice(&segment.to_be_bytes());
+    b.copy_from_slice(&u32::try_from(offset / crate::log::frame::ALIGN).unwrap_or(u32::MAX).to_be_bytes());
+    c.copy_from_slice(&row.to_be_bytes());
+    nonce
+}
+
+impl RowStore {
+    pub(crate) fn new(index: Arc<dyn Index>, keys: Arc<StoreKeys>) -> Self {
+        Self { index: RwLock::new(index), keys, broken: AtomicBool::new(false), closed: AtomicBool::new(false) }
+    }
+    pub(crate) fn index(&self) -> Arc<dyn Index> {
+        Arc::clone(&self.index.read())
+    }
+    pub(crate) fn replace_index(&self, index: Arc<dyn Index>) {
+        *self.index.write() = index;
+        self.broken.store(false, Ordering::Release);
+    }
+    /// Lets go of the index; nothing is read any more.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        *self.index.write() = Arc::new(crate::index::memory::MemoryIndex::default());
+    }
+    fn check(&self) -> Result<(), StoreError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StoreError::Stopped(String::from("the store is closed")));
+        }
+        if self.is_broken() { Err(StoreError::Rebuilding) } else { Ok(()) }
+    }
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
+    }
+    pub(crate) fn fail(&self, error: &IndexError) -> StoreError {
+        tracing::error!(%error, "the index failed and is made again from the log");
+        self.broken.store(true, Ordering::Release);
+        StoreError::Rebuilding
+    }
+
+    pub(crate) fn seal(&self, nonce: [u8; NONCE_BYTES], key: &Key, value: &[u8]) -> Vec<u8> {
+        let mut sealed = Vec::with_capacity(value.len().saturating_add(NONCE_BYTES + pli_crypto::TAG_BYTES));
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(value);
+        let place = sealed.get_mut(NONCE_BYTES..).unwrap_or_default();
+        let tag = self.keys.row.seal_detached(nonce, key, place);
+        sealed.extend_from_slice(&tag);
+        sealed
+    }
+    fn open(&self, key: &[u8], mut sealed: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        let opened = sealed
+            .split_first_chunk_mut::<NONCE_BYTES>()
+            .and_then(|(nonce, rest)| self.keys.row.open(*nonce, key, rest).ok().map(|plain| plain.len()));
+        match opened {
+            Some(len) => {
+                sealed.drain(..NONCE_BYTES);
+                sealed.truncate(len);
+                Ok(sealed)
+            }
+            None => Err(self.fail(&IndexError::Failed(String::from("a row does not authenticate")))),
+        }
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
+        self.check()?;
+        match self.index().get(key) {
+            Ok(Some(sealed)) => self.open(key, sealed).map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => Err(self.fail(&error)),
+        }
+    }
+    pub(crate) fn load<T: Row>(&self, key: &Key) -> Result<Option<T>, StoreError> {
+        self.get(key)?.map(|bytes| decode(&bytes)).transpose()
+    }
+    /// Rows that begin with `prefix`, from `from` on.
+    pub(crate) fn scan(
+        &self,
+        prefix: &Key,
+        from: Option<&Key>,
+        mut visit: impl FnMut(Key, Vec<u8>) -> Result<Next, StoreError>,
+    ) -> Result<(), StoreError> {
+        self.check()?;
+        let mut outcome = Ok(());
+        let walked = self.index().scan(from.unwrap_or(prefix), &prefix.end(), &mut |key, sealed| {
+            let step = self.open(key, sealed.to_vec()).and_then(|value| match Key::parse(key) {
+                Some(key) => visit(key, value),
+                None => Err(StoreError::Damaged(Damaged::Row("unknown"))),
+            });
+            step.unwrap_or_else(|error| {
+                outcome = Err(error);
+                Next::Stop
+            })
+        });
+        match walked {
+            Ok(()) => outcome,
+            Err(error) => Err(self.fail(&error)),
+        }
+    }
+    /// All rows of a prefix, decoded.
+    pub(crate) fn list<T: Row>(&self, prefix: &Key) -> Result<Vec<(Key, T)>, StoreError> {
+        let mut rows = Vec::new();
+        self.scan(prefix, None, |key, bytes| {
+            rows.push((key, decode(&bytes)?));
+            Ok(Next::More)
+        })?;
+        Ok(rows)
+    }
+}
