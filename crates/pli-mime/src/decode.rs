@@ -120,7 +120,7 @@ pub fn decode_words(value: &[u8]) -> String {
     }
     let mut out = String::with_capacity(value.len());
     let mut rest = value;
-    let mut pending: Option<(&[u8], Vec<u8>)> = None;
+    let mut pending: Option<Word<'_>> = None;
     while let Some(start) = memmem::find(rest, b"=?") {
         let (before, from) = rest.split_at(start);
         let Some((word, length)) = encoded_word(from) else {
@@ -148,7 +148,10 @@ pub fn decode_words(value: &[u8]) -> String {
     out
 }
 
-fn flush(out: &mut String, pending: &mut Option<(&[u8], Vec<u8>)>) {
+/// Charset and decoded bytes.
+type Word<'a> = (&'a [u8], Vec<u8>);
+
+fn flush(out: &mut String, pending: &mut Option<Word<'_>>) {
     if let Some((charset, bytes)) = pending.take() {
         out.push_str(&charset_to_utf8(Some(charset), &bytes));
     }
@@ -156,7 +159,7 @@ fn flush(out: &mut String, pending: &mut Option<(&[u8], Vec<u8>)>) {
 
 /// `=?charset?B|Q?text?=` at the start of `from`: charset, decoded bytes, length. RFC 2047 §2; longer words than the
 /// 75 characters there are read too.
-fn encoded_word(from: &[u8]) -> Option<((&[u8], Vec<u8>), usize)> {
+fn encoded_word(from: &[u8]) -> Option<(Word<'_>, usize)> {
     let inner = from.get(2..)?;
     let mut parts = inner.splitn(3, |b| *b == b'?');
     let charset = parts.next().filter(|c| !c.is_empty() && c.len() <= 64)?;
