@@ -6,7 +6,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use pli_crypto::Opened;
 use pli_imap_proto::{FetchItem, Out, Partial, Section, SectionKind};
-use pli_mime::{PartKind, PartRef, Summary};
+use pli_mime::{PartKind, SectionPath, SectionSource, Summary, section_in_summary, section_range};
 use pli_store::{MessageMeta, Reader, StoreError};
 use pli_types::EmailId;
 
@@ -182,47 +182,21 @@ impl<'a> Message<'a> {
         if section.part.is_empty() && section.kind == SectionKind::Full {
             return Ok(Content::Range(0..size));
         }
+        let path = path_of(section);
         let summary = self.summary()?;
-        let Some(part) = find_part(summary.root(), &section.part) else { return Ok(Content::None) };
-        // RFC 9051 §6.4.5.1: HEADER and TEXT are of a message: the one asked, or one that a part encloses.
-        let message = if section.part.is_empty() { Some(part) } else { enclosed(part) };
-        let range = match (&section.kind, message) {
-            (SectionKind::Full, _) => part.body_range(),
-            (SectionKind::Mime, _) => part.header_range(),
-            (SectionKind::Text, Some(message)) => message.body_range(),
-            (SectionKind::Text, None) => return Ok(Content::None),
-            (SectionKind::Header | SectionKind::HeaderFields(_) | SectionKind::HeaderFieldsNot(_), None) => {
-                return Ok(Content::None);
-            }
-            (kind, Some(message)) => {
-                let range = message.header_range();
-                let at_top = section.part.is_empty();
-                return self.header(kind, range.start..range.end, at_top);
-            }
-        };
-        Ok(Content::Range(range.start..range.end))
-    }
-
-    fn header(&self, kind: &SectionKind, range: Range<u64>, at_top: bool) -> Result<Content, StoreError> {
         // The top header stands in the summary as a rule: no body is opened for it.
-        let kept = self.summary.as_ref().filter(|_| at_top).and_then(Summary::header_block);
-        if let (SectionKind::Header, None) = (kind, kept) {
-            return Ok(Content::Range(range));
+        if let Some(bytes) = section_in_summary(summary, &path) {
+            return Ok(Content::Bytes(bytes));
         }
-        let read;
-        let block: &[u8] = match kept {
-            Some(block) => block,
-            None => {
-                read = self.bytes(range)?;
-                &read
+        Ok(match section_range(summary, &path) {
+            SectionSource::Missing => Content::None,
+            SectionSource::Range(range) => Content::Range(range.start..range.end),
+            SectionSource::Filtered { header, names, not } => {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                let block = self.bytes(header.start..header.end)?;
+                Content::Bytes(pli_mime::filter_header(&block, &names, not))
             }
-        };
-        let bytes = match kind {
-            SectionKind::HeaderFields(names) => filter_header(block, names, false),
-            SectionKind::HeaderFieldsNot(names) => filter_header(block, names, true),
-            _ => block.to_vec(),
-        };
-        Ok(Content::Bytes(bytes))
+        })
     }
 
     /// RFC 3516 §4.2: a part with its transfer encoding undone. `None`: no such part; `Some(None)`: an encoding that
@@ -230,16 +204,17 @@ impl<'a> Message<'a> {
     pub fn binary(&mut self, path: &[NonZeroU32]) -> Result<Option<Option<Vec<u8>>>, StoreError> {
         self.load()?;
         let size = self.row.size.get();
-        let summary = self.summary()?;
-        let Some(part) = find_part(summary.root(), path) else { return Ok(None) };
         if path.is_empty() {
             return Ok(Some(Some(self.bytes(0..size.min(DECODE_BYTES_MAX))?.to_vec())));
         }
+        let summary = self.summary()?;
+        let path = SectionPath { part: numbers(path), kind: pli_mime::SectionKind::Whole };
+        let SectionSource::Range(range) = section_range(summary, &path) else { return Ok(None) };
+        let Some(part) = summary.parts().find(|part| part.body_range() == range) else { return Ok(None) };
         let encoding = part.encoding().map(|e| e.trim_ascii().to_ascii_lowercase()).unwrap_or_default();
         let plain = part.kind() != PartKind::Leaf
             || matches!(&*encoding, b"" | b"7bit" | b"8bit" | b"binary");
         let known = plain || matches!(&*encoding, b"base64" | b"quoted-printable");
-        let range = part.body_range();
         if !known {
             return Ok(Some(None));
         }
@@ -265,35 +240,23 @@ fn decode(bytes: &[u8], encoding: &[u8]) -> Vec<u8> {
     pli_mime::transfer_decode(bytes, Some(encoding)).into_owned()
 }
 
-/// RFC 9051 §6.4.5.1: the fields of the header that are (or are not) named, and the blank line.
-fn filter_header(block: &[u8], names: &[Box<str>], not: bool) -> Vec<u8> {
-    let names: Vec<&str> = names.iter().map(|name| &**name).collect();
-    pli_mime::filter_header(block, &names, not)
+fn numbers(path: &[NonZeroU32]) -> Vec<u32> {
+    path.iter().map(|n| n.get()).collect()
 }
 
-/// The message that a part encloses.
-fn enclosed(part: PartRef<'_>) -> Option<PartRef<'_>> {
-    if part.kind() == PartKind::Message { part.children().next() } else { None }
-}
-
-/// RFC 9051 §6.4.5.1: part numbers. A message that is no multipart has one part, number 1: its body.
-pub fn find_part<'a>(root: PartRef<'a>, path: &[NonZeroU32]) -> Option<PartRef<'a>> {
-    let mut part = root;
-    // Whether `part` is a message whose own number has not been said yet.
-    let mut is_message = true;
-    for number in path {
-        let index = usize::try_from(number.get()).ok()?.checked_sub(1)?;
-        let within = if is_message { part } else { enclosed(part).unwrap_or(part) };
-        part = if within.kind() == PartKind::Multipart {
-            within.children().nth(index)?
-        } else if index == 0 && (is_message || part.kind() == PartKind::Message) {
-            within
-        } else {
-            return None;
-        };
-        is_message = false;
-    }
-    Some(part)
+/// The section in the words of `pli-mime`.
+fn path_of(section: &Section) -> SectionPath {
+    use pli_mime::SectionKind as Kind;
+    let names = |names: &[Box<str>]| names.iter().map(|name| name.to_string()).collect();
+    let kind = match &section.kind {
+        SectionKind::Full => Kind::Whole,
+        SectionKind::Header => Kind::Header,
+        SectionKind::HeaderFields(fields) => Kind::HeaderFields(names(fields)),
+        SectionKind::HeaderFieldsNot(fields) => Kind::HeaderFieldsNot(names(fields)),
+        SectionKind::Text => Kind::Text,
+        SectionKind::Mime => Kind::Mime,
+    };
+    SectionPath { part: numbers(&section.part), kind }
 }
 
 impl Message<'_> {

@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 use pli_imap_proto::{Code, Resolved, SearchKey, SequenceSet};
-use pli_mime::{contains_folded, fold};
+use pli_mime::{SearchField, contains_folded, fold, searchable};
 use pli_store::{Entry, Snapshot, StoreError};
 use pli_types::{Keyword, SystemFlag, Uid, UnixMillis};
 
@@ -280,7 +280,8 @@ fn has_text(message: &mut Message<'_>, needle: &str, with_header: bool) -> Resul
     }
     let raw = message.all_bytes()?;
     let summary = message.summary()?;
-    let _ = (&raw, with_header);
-    let text = pli_mime::searchable(summary, &raw);
-    Ok(contains_folded(&text, needle))
+    Ok(searchable(&raw, summary, &mut |field, text| {
+        // RFC 9051 §6.4.4: BODY leaves out the message's own header.
+        (with_header || field != SearchField::Header) && contains_folded(text, needle)
+    }))
 }

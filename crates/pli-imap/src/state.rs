@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pli_gate::Login;
-use pli_store::Snapshot;
+use pli_store::{Snapshot, View};
 use pli_types::{MailboxId, ModSeq, Uid};
 use tokio::sync::watch;
 
@@ -38,6 +38,8 @@ pub struct Selected {
     pub read_only: bool,
     /// What the client has been told: message numbers are places in this.
     pub picture: Arc<Snapshot>,
+    /// Holds the shared view, so that changes go on arriving.
+    pub _view: Arc<View>,
     /// What there is.
     pub current: watch::Receiver<Arc<Snapshot>>,
     /// RFC 9051 §6.4.4.1: `$`; UIDs, rising.

@@ -65,7 +65,7 @@ fn message_ids(text: &str) -> Vec<String> {
 /// ORDEREDSUBJECT: by base subject, then date; all messages of a subject answer the first.
 pub fn by_subject(items: &[Item]) -> Vec<Tree> {
     let mut order: Vec<&Item> = items.iter().collect();
-    order.sort_by(|a, b| (a.date, a.number).cmp(&(b.date, b.number)));
+    order.sort_by_key(|item| (item.date, item.number));
     let mut place: HashMap<&str, usize> = HashMap::new();
     let mut threads: Vec<Tree> = Vec::new();
     for item in order {

@@ -43,6 +43,7 @@ pub fn run(
         read_only,
         keywords_told: picture.keywords.len(),
         picture,
+        _view: view,
         current,
         saved: Vec::new(),
     };
