@@ -188,7 +188,7 @@ pub const TABLE: &[Row] = &[
     admin(Action::AccountRemove, ADMIN, AuditLevel::Event),
     admin(Action::AliasChange, ADMIN, AuditLevel::Event),
     admin(Action::DomainChange, ADMIN, AuditLevel::Event),
-    admin(Action::SetQuota, ADMIN, AuditLevel::Event),
+    admin(Action::SetQuota, ADMIN_SYSTEM, AuditLevel::Event),
     admin(Action::AuditRead, ADMIN, AuditLevel::Event),
     admin(Action::Verify, ADMIN_SYSTEM, AuditLevel::Event),
     admin(Action::KeyRotate, ADMIN_SYSTEM, AuditLevel::Event),

@@ -1,0 +1,399 @@
+//! Every command with its options. The contract is in `docs/cli.md`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use pli_admin::QuotaSetting;
+use pli_types::{Address, ByteCount};
+
+use crate::config::parse_size;
+use crate::texts::Language;
+
+/// Pli: a mail server that keeps letters sealed.
+#[derive(Debug, Parser)]
+#[command(name = "pli", version, about, propagate_version = true, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Understood by every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Understood by every command, before or after its name.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Global {
+    /// The configuration; without it ./pli.toml, then /etc/pli/pli.toml.
+    #[arg(long, global = true, env = "PLI_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Answers as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Language of messages; without it the environment's.
+    #[arg(long, global = true, value_enum, value_name = "fr|en")]
+    pub lang: Option<Language>,
+}
+
+impl Global {
+    /// The language of messages.
+    pub fn language(&self) -> Language {
+        self.lang.unwrap_or_else(Language::of_environment)
+    }
+}
+
+/// Every command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Makes a ready server in a folder: configuration, keys, certificates, store, domain and two accounts.
+    Quickstart(Quickstart),
+    /// Serves until SIGTERM or SIGINT; SIGHUP reads the configuration again.
+    Serve(Serve),
+    /// Accounts.
+    #[command(subcommand)]
+    Account(AccountCommand),
+    /// Aliases.
+    #[command(subcommand)]
+    Alias(AliasCommand),
+    /// Domains that this server takes mail for.
+    #[command(subcommand)]
+    Domain(DomainCommand),
+    /// Quotas.
+    #[command(subcommand)]
+    Quota(QuotaCommand),
+    /// Profiles of the configuration.
+    #[command(subcommand)]
+    Profile(ProfileCommand),
+    /// The outbound queue.
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// The audit log.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// The store.
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// Keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Sends a text message as an account.
+    Send(Send),
+    /// Whether the server is well.
+    Health,
+    /// Looks for what is wrong: configuration, ports, certificate, disk, store, clock, DNS.
+    Doctor,
+    /// The configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Pages that are generated from the code.
+    #[command(subcommand, hide = true)]
+    Docs(DocsCommand),
+}
+
+/// `pli quickstart`
+#[derive(Debug, Args)]
+pub struct Quickstart {
+    /// The folder to make.
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The domain to take mail for.
+    #[arg(long)]
+    pub domain: String,
+    /// The server's full name.
+    #[arg(long)]
+    pub hostname: String,
+    /// Where to listen.
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub listen: Vec<IpAddr>,
+    /// Added to each standard port.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub port_offset: u16,
+    /// Local part of the administrator's account.
+    #[arg(long, value_name = "NAME", default_value = "admin")]
+    pub admin: String,
+    /// Local part of the second account.
+    #[arg(long, value_name = "NAME", default_value = "alice")]
+    pub user: String,
+    /// Protects the root key by a passphrase, read from standard input.
+    #[arg(long)]
+    pub passphrase_stdin: bool,
+}
+
+/// `pli serve`
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Reads the root key's passphrase from standard input.
+    #[arg(long)]
+    pub passphrase_stdin: bool,
+}
+
+/// `pli account …`
+#[derive(Debug, Subcommand)]
+pub enum AccountCommand {
+    /// Makes an account; without --password-stdin a password is generated and shown once.
+    Add {
+        /// Its address.
+        #[arg(value_parser = Address::parse)]
+        address: Address,
+        /// Reads the password from standard input (the first line).
+        #[arg(long)]
+        password_stdin: bool,
+        /// Its profile.
+        #[arg(long, default_value = "staff")]
+        profile: String,
+        /// A quota of its own: 5G, 500M, unlimited.
+        #[arg(long, value_parser = parse_quota)]
+        quota: Option<QuotaSetting>,
+        /// Shown name.
+        #[arg(long)]
+        name: Option<String>,
+        /// fr or en.
+        #[arg(long)]
+        language: Option<String>,
+    },
+    /// All accounts.
+    List,
+    /// One account.
+    Show {
+        /// Its address.
+        #[arg(value_parser = Address::parse)]
+        address: Address,
+    },
+    /// Changes an account: profile, quota, name, language, password.
+    Set {
+        /// Its address.
+        #[arg(value_parser = Address::parse)]
+        address: Address,
+        /// Reads a new password from standard input (the first line).
+        #[arg(long)]
+        password_stdin: bool,
+        /// New profile, with its rights and quota at once.
+        #[arg(long)]
+        profile: Option<String>,
+        /// 5G, 500M, unlimited, or profile: back to the profile's.
+        #[arg(long, value_parser = parse_quota)]
+        quota: Option<QuotaSetting>,
+        /// Shown name.
+        #[arg(long)]
+        name: Option<String>,
+        /// fr or en.
+        #[arg(long)]
+        language: Option<String>,
+    },
+    /// Sets a password; without --password-stdin one is generated and shown once.
+    Passwd {
+        /// Its address.
+        #[arg(value_parser = Address::parse)]
+        address: Address,
+        /// Reads the password from standard input (the first line).
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// No login and no submission from now on; mail is still received.
+    Suspend {
+        /// Its address.
+        #[arg(value_parser = Address::parse)]
+        address: Address,
+    },
+    /// Takes a suspended account up again.
+    Resume {
+        /// Its address.
+        #[arg(value_parser = Address::parse)]
+        address: Address,
+    },
+    /// Removes an account with its mail and keys.
+    Rm {
+        /// Its address.
+        #[arg(value_parser = Address::parse)]
+        address: Address,
+        /// Meant so.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// `pli alias …`
+#[derive(Debug, Subcommand)]
+pub enum AliasCommand {
+    /// Adds or replaces an alias; `*@domain` is a catch-all.
+    Add {
+        /// The alias.
+        #[arg(value_parser = Address::parse)]
+        address: Address,
+        /// Where its mail goes.
+        #[arg(required = true, value_parser = Address::parse)]
+        targets: Vec<Address>,
+    },
+    /// All aliases.
+    List,
+    /// Removes an alias.
+    Rm {
+        /// Which.
+        #[arg(value_parser = Address::parse)]
+        address: Address,
+    },
+}
+
+/// `pli domain …`
+#[derive(Debug, Subcommand)]
+pub enum DomainCommand {
+    /// Takes mail for a domain.
+    Add {
+        /// Its name.
+        name: String,
+    },
+    /// All domains.
+    List,
+    /// Takes no mail for a domain any more.
+    Rm {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// `pli quota …`
+#[derive(Debug, Subcommand)]
+pub enum QuotaCommand {
+    /// Quota and use of an account, or of all.
+    Show {
+        /// Whose.
+        #[arg(value_parser = Address::parse)]
+        address: Option<Address>,
+    },
+    /// Sets a quota.
+    Set {
+        /// Whose.
+        #[arg(value_parser = Address::parse)]
+        address: Address,
+        /// 5G, 500M, unlimited, or profile: back to the profile's.
+        #[arg(value_parser = parse_quota)]
+        quota: QuotaSetting,
+    },
+    /// Counts the use again.
+    Recalculate {
+        /// Whose; without it everybody's.
+        #[arg(value_parser = Address::parse)]
+        address: Option<Address>,
+    },
+}
+
+/// `pli profile …`
+#[derive(Debug, Subcommand)]
+pub enum ProfileCommand {
+    /// The profiles in force.
+    List,
+}
+
+/// `pli queue …`
+#[derive(Debug, Subcommand)]
+pub enum QueueCommand {
+    /// What waits.
+    List {
+        /// At most so many.
+        #[arg(long, default_value_t = 10_000)]
+        limit: usize,
+    },
+    /// One entry.
+    Show {
+        /// Its number.
+        id: u64,
+    },
+    /// Tries at once.
+    Retry {
+        /// Numbers.
+        #[arg(required = true)]
+        ids: Vec<u64>,
+    },
+    /// Ends entries without delivery and without a bounce.
+    Drop {
+        /// Numbers.
+        #[arg(required = true)]
+        ids: Vec<u64>,
+    },
+    /// Keeps entries until they are released.
+    Hold {
+        /// Numbers.
+        #[arg(required = true)]
+        ids: Vec<u64>,
+    },
+    /// Takes held entries up again.
+    Release {
+        /// Numbers.
+        #[arg(required = true)]
+        ids: Vec<u64>,
+    },
+}
+
+/// `pli audit …`
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// The newest events.
+    Tail {
+        /// How many.
+        #[arg(short = 'n', long, default_value_t = 20)]
+        count: u64,
+    },
+    /// All events as JSON, one a line.
+    Export {
+        /// From this index on.
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+    },
+    /// Reads every entry's bytes again and compares them with the tree and its signed checkpoint.
+    Verify,
+}
+
+/// `pli store …`
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Sizes and counts.
+    Stat,
+    /// Authenticates every frame and compares index, counts and quota with the log.
+    Verify,
+}
+
+/// `pli key …`
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// State of the keys.
+    Status,
+}
+
+/// `pli send`
+#[derive(Debug, Args)]
+pub struct Send {
+    /// As whom: an account's address.
+    #[arg(long, value_parser = Address::parse)]
+    pub from: Address,
+    /// To whom; several times for several.
+    #[arg(long, required = true, value_delimiter = ',', value_parser = Address::parse)]
+    pub to: Vec<Address>,
+    /// Subject.
+    #[arg(long, default_value = "")]
+    pub subject: String,
+    /// File with the text; without it, or with -, standard input.
+    pub file: Option<PathBuf>,
+}
+
+/// `pli config …`
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Says whether it is correct, and where not.
+    Check,
+}
+
+/// `pli docs …`
+#[derive(Debug, Subcommand)]
+pub enum DocsCommand {
+    /// docs/policy.md
+    Policy,
+}
+
+fn parse_quota(text: &str) -> Result<QuotaSetting, String> {
+    match text {
+        "unlimited" => Ok(QuotaSetting::Unlimited),
+        "profile" => Ok(QuotaSetting::Profile),
+        size => parse_size(size).map(|bytes| QuotaSetting::Bytes(ByteCount::new(bytes))),
+    }
+}

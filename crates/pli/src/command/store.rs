@@ -1,0 +1,40 @@
+//! `pli store stat | verify`
+
+use pli_admin::Request;
+
+use super::audit::verified;
+use crate::cli::{Global, StoreCommand};
+use crate::config::show_size;
+use crate::failure::Failure;
+use crate::link::ask;
+use crate::output::{fields, text, value};
+
+/// Runs it.
+pub fn run(global: &Global, command: &StoreCommand) -> Result<u8, Failure> {
+    match command {
+        StoreCommand::Stat => stat(global).map(|()| 0),
+        StoreCommand::Verify => verified(global, Request::StoreVerify),
+    }
+}
+
+fn stat(global: &Global) -> Result<(), Failure> {
+    let answer = ask(global, Request::StoreStat)?;
+    if global.json {
+        value(&answer);
+        return Ok(());
+    }
+    let rows: Vec<(&str, String)> = answer
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, count)| {
+            let shown = match count.as_u64() {
+                Some(bytes) if name.ends_with("bytes") => show_size(bytes),
+                _ => text(count, ""),
+            };
+            (name.as_str(), shown)
+        })
+        .collect();
+    fields(&rows);
+    Ok(())
+}

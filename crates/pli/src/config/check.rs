@@ -1,0 +1,133 @@
+//! What types cannot check: values that go together, names, ports.
+
+use std::collections::{HashMap, HashSet};
+
+use pli_types::Address;
+use tracing_subscriber::EnvFilter;
+
+use super::{Config, Loaded};
+
+/// The number of the line at a byte.
+pub fn line_at(text: &str, byte: usize) -> usize {
+    text.bytes().take(byte).filter(|b| *b == b'\n').count() + 1
+}
+
+/// The line of a key: in the `nth` table of that header.
+fn line_of(text: &str, header: &str, nth: usize, key: &str) -> usize {
+    let mut tables = 0;
+    let mut inside = header.is_empty();
+    let mut of_header = 1;
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.starts_with('[') {
+            let this = line.split('#').next().unwrap_or_default().trim() == header;
+            tables += usize::from(this);
+            inside = this && tables == nth + 1;
+            if inside {
+                of_header = number + 1;
+            }
+        } else if inside && line.split('=').next().is_some_and(|k| k.trim() == key) {
+            return number + 1;
+        }
+    }
+    of_header
+}
+
+struct Text<'a>(&'a str);
+
+impl Text<'_> {
+    fn wrong<T>(&self, header: &str, key: &str, reason: impl AsRef<str>) -> Result<T, String> {
+        self.wrong_nth(header, 0, key, reason)
+    }
+    fn wrong_nth<T>(&self, header: &str, nth: usize, key: &str, reason: impl AsRef<str>) -> Result<T, String> {
+        Err(format!("line {}: {key}: {}", line_of(self.0, header, nth, key), reason.as_ref()))
+    }
+}
+
+/// All checks; the first mistake is told.
+pub fn check(config: &Config, text: &str) -> Result<(), String> {
+    let text = Text(text);
+    server(config, &text)?;
+    listen(config, &text)?;
+    profiles(config, &text)?;
+    if let Err(error) = EnvFilter::builder().parse(&config.log.level) {
+        return text.wrong("[log]", "level", error.to_string());
+    }
+    for (domain, host) in &config.queue.routes {
+        let port = host.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        if port.is_none_or(|p| p == 0) {
+            return text.wrong("[queue]", "routes", format!("{domain}: {host:?} is not host:port"));
+        }
+    }
+    if config.queue.retry_s.is_empty() || config.queue.retry_s.contains(&0) {
+        return text.wrong("[queue]", "retry_s", "one waiting time at least, none of them 0");
+    }
+    Ok(())
+}
+
+fn server(config: &Config, text: &Text<'_>) -> Result<(), String> {
+    let server = &config.server;
+    let named = Address::new("postmaster", &server.hostname);
+    if !server.hostname.contains('.') || named.is_err() || server.hostname.starts_with('[') {
+        return text.wrong("[server]", "hostname", format!("{:?} is no full host name", server.hostname));
+    }
+    if !server.postmaster.is_empty()
+        && let Err(error) = Address::parse(&server.postmaster)
+    {
+        return text.wrong("[server]", "postmaster", format!("{:?}: {error}", server.postmaster));
+    }
+    let separator = server.subaddress_separator;
+    if !separator.is_ascii_punctuation() || "@\".".contains(separator) {
+        return text.wrong("[server]", "subaddress_separator", "one ASCII sign, neither @ nor . nor \"");
+    }
+    if server.shutdown_seconds == 0 || server.shutdown_seconds > 600 {
+        return text.wrong("[server]", "shutdown_seconds", "1 to 600");
+    }
+    if server.workers > 1024 {
+        return text.wrong("[server]", "workers", "0 to 1024");
+    }
+    Ok(())
+}
+
+fn listen(config: &Config, text: &Text<'_>) -> Result<(), String> {
+    if config.listen.addresses.is_empty() {
+        return text.wrong("[listen]", "addresses", "one address at least");
+    }
+    let loaded = Loaded { file: "pli.toml".into(), config: config.clone(), data_dir: ".".into() };
+    let mut seen = HashMap::new();
+    for (name, door, addresses) in loaded.doors() {
+        if !door.on {
+            continue;
+        }
+        let header = format!("[listen.{name}]");
+        if door.port.checked_add(config.listen.port_offset).is_none() {
+            return text.wrong("[listen]", "port_offset", format!("{name} would have a port above 65535"));
+        }
+        for address in addresses {
+            if let Some(other) = seen.insert(address, name) {
+                return text.wrong(&header, "port", format!("{address} is the port of {other} already"));
+            }
+        }
+        if door.connections_max == 0 || door.connections_per_address_max == 0 {
+            return text.wrong(&header, "connections_max", "a door without connections; write on = false");
+        }
+    }
+    Ok(())
+}
+
+fn profiles(config: &Config, text: &Text<'_>) -> Result<(), String> {
+    if config.profile.is_empty() {
+        return text.wrong("[[profile]]", "name", "one [[profile]] at least: accounts have no rights without one");
+    }
+    let mut names = HashSet::new();
+    for (nth, profile) in config.profile.iter().enumerate() {
+        let fine = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if profile.name.is_empty() || profile.name.len() > 64 || !profile.name.chars().all(fine) {
+            return text.wrong_nth("[[profile]]", nth, "name", "1 to 64 letters, digits, - and _");
+        }
+        if !names.insert(profile.name.as_str()) {
+            return text.wrong_nth("[[profile]]", nth, "name", format!("there is a profile {} already", profile.name));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,431 @@
+//! `pli.toml`: its sections as types, loading, and the checks that types cannot make.
+//!
+//! Every mistake names its line and the reason. `conf/pli.toml` holds every key; a test compares.
+
+mod check;
+mod size;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use pli_directory::Profile;
+use pli_imap::ImapConfig;
+use pli_queue::QueueConfig;
+use pli_smtp::SmtpConfig;
+use pli_store::{IndexEngine, QuotaLimit};
+use pli_types::{Address, ByteCount};
+use serde::Deserialize;
+
+use crate::failure::{CONFIG, Failure, NO_INPUT};
+pub use size::{Dns, Limit, Size, parse_size, show_size};
+
+/// Looked for when neither `--config` nor `PLI_CONFIG` names a file.
+const PLACES: [&str; 2] = ["pli.toml", "/etc/pli/pli.toml"];
+
+/// The whole file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[listen]`
+    #[serde(default)]
+    pub listen: Listen,
+    /// `[tls]`
+    #[serde(default)]
+    pub tls: Tls,
+    /// `[store]`
+    #[serde(default)]
+    pub store: Store,
+    /// `[keys]`
+    #[serde(default)]
+    pub keys: Keys,
+    /// `[imap]`
+    #[serde(default)]
+    pub imap: ImapConfig,
+    /// `[smtp]`
+    #[serde(default)]
+    pub smtp: SmtpConfig,
+    /// `[queue]`
+    #[serde(default)]
+    pub queue: QueueConfig,
+    /// `[dns]`
+    #[serde(default)]
+    pub dns: DnsSection,
+    /// `[log]`
+    #[serde(default)]
+    pub log: Log,
+    /// `[[profile]]`
+    #[serde(default)]
+    pub profile: Vec<ProfileSection>,
+}
+
+/// `[server]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// The server's name.
+    pub hostname: String,
+    /// Folder of everything, relative to the file's own.
+    #[serde(default = "here")]
+    pub data_dir: PathBuf,
+    /// Stand-in for postmaster and abuse.
+    #[serde(default)]
+    pub postmaster: String,
+    /// Between an address and its tag.
+    #[serde(default = "plus")]
+    pub subaddress_separator: char,
+    /// For sessions to end.
+    #[serde(default = "twenty")]
+    pub shutdown_seconds: u64,
+    /// Threads; 0: by cores.
+    #[serde(default)]
+    pub workers: usize,
+    /// Wanted.
+    #[serde(default = "files")]
+    pub open_files_max: u64,
+}
+
+fn here() -> PathBuf {
+    PathBuf::from(".")
+}
+const fn plus() -> char {
+    '+'
+}
+const fn twenty() -> u64 {
+    20
+}
+const fn files() -> u64 {
+    65_536
+}
+
+/// `[listen]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listen {
+    /// Where.
+    pub addresses: Vec<IpAddr>,
+    /// Added to each port.
+    pub port_offset: u16,
+    /// Port 25.
+    pub smtp: Door,
+    /// Port 587.
+    pub submission: Door,
+    /// Port 465.
+    pub submissions: Door,
+    /// Port 993.
+    pub imaps: Door,
+    /// Port 24, on loopback.
+    pub lmtp: Door,
+}
+
+/// A door of `[listen]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Door {
+    /// Whether it is opened.
+    pub on: bool,
+    /// Before the offset; 0: the door's standard port.
+    pub port: u16,
+    /// Connections at once.
+    pub connections_max: usize,
+    /// Of one address.
+    pub connections_per_address_max: usize,
+}
+
+impl Default for Door {
+    fn default() -> Self {
+        Self { on: true, port: 0, connections_max: 5_000, connections_per_address_max: 1_000 }
+    }
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        let door = Door::default();
+        Self {
+            addresses: vec![IpAddr::from([127, 0, 0, 1])],
+            port_offset: 0,
+            smtp: Door { port: 25, connections_max: 2_000, connections_per_address_max: 200, ..door },
+            submission: Door { port: 587, ..door },
+            submissions: Door { port: 465, ..door },
+            imaps: Door { port: 993, connections_max: 50_000, connections_per_address_max: 20_000, ..door },
+            lmtp: Door { port: 24, connections_max: 200, connections_per_address_max: 200, ..door },
+        }
+    }
+}
+
+/// `[tls]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// Chain, PEM.
+    pub certificate: PathBuf,
+    /// Key, PEM.
+    pub key: PathBuf,
+    /// For clients.
+    pub ca: PathBuf,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self { certificate: "tls/cert.pem".into(), key: "tls/key.pem".into(), ca: PathBuf::new() }
+    }
+}
+
+/// `[store]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// Folder.
+    pub dir: PathBuf,
+    /// Engine.
+    pub index: Index,
+    /// Its memory.
+    pub index_cache: Size,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { dir: "store".into(), index: Index::Sled, index_cache: Size(16 << 20) }
+    }
+}
+
+/// Which index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Index {
+    /// sled.
+    Sled,
+    /// In memory.
+    Memory,
+}
+
+impl From<Index> for IndexEngine {
+    fn from(index: Index) -> Self {
+        match index {
+            Index::Sled => Self::Sled,
+            Index::Memory => Self::Memory,
+        }
+    }
+}
+
+/// `[keys]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Keys {
+    /// The root key.
+    pub root: PathBuf,
+    /// Its passphrase.
+    pub passphrase_file: PathBuf,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { root: "keys/root.key".into(), passphrase_file: PathBuf::new() }
+    }
+}
+
+/// `[dns]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DnsSection {
+    /// Who is asked.
+    pub resolver: Dns,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// For whom.
+    pub format: LogFormat,
+    /// How much.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: String::from("info") }
+    }
+}
+
+/// For whom logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// People.
+    Text,
+    /// Machines.
+    Json,
+}
+
+/// `[[profile]]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileSection {
+    /// `student` and so on.
+    pub name: String,
+    /// Bytes.
+    pub quota: Limit,
+    /// Messages.
+    #[serde(default = "unlimited")]
+    pub quota_messages: Limit,
+    /// May read.
+    #[serde(default = "yes")]
+    pub imap: bool,
+    /// May send.
+    #[serde(default = "yes")]
+    pub submission: bool,
+    /// To other domains.
+    #[serde(default = "yes")]
+    pub relay: bool,
+    /// Messages an hour.
+    #[serde(default = "unlimited")]
+    pub submit_per_hour: Limit,
+    /// Of one message.
+    #[serde(default = "unlimited")]
+    pub recipients_max: Limit,
+}
+
+const fn unlimited() -> Limit {
+    Limit(None)
+}
+const fn yes() -> bool {
+    true
+}
+
+impl ProfileSection {
+    fn profile(&self) -> Profile {
+        let small = |limit: Limit| limit.0.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+        Profile {
+            name: self.name.clone(),
+            quota: QuotaLimit { bytes: self.quota.0.map(ByteCount::new), messages: self.quota_messages.0 },
+            imap: self.imap,
+            submission: self.submission,
+            relay: self.relay,
+            submit_per_hour: small(self.submit_per_hour),
+            recipients_max: small(self.recipients_max),
+        }
+    }
+}
+
+/// A configuration with the place it came from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The file.
+    pub file: PathBuf,
+    /// Its contents.
+    pub config: Config,
+    /// The folder that relative paths start at.
+    data_dir: PathBuf,
+}
+
+impl Loaded {
+    /// A configuration that is to stand in a folder.
+    pub fn in_folder(dir: &Path, config: Config) -> Self {
+        Self { file: dir.join("pli.toml"), data_dir: dir.join(&config.server.data_dir), config }
+    }
+    /// The store's folder.
+    pub fn store_dir(&self) -> PathBuf {
+        self.data_dir.join(&self.config.store.dir)
+    }
+    /// The root key's file.
+    pub fn root_key(&self) -> PathBuf {
+        self.data_dir.join(&self.config.keys.root)
+    }
+    /// The file with its passphrase.
+    pub fn passphrase_file(&self) -> Option<PathBuf> {
+        let file = &self.config.keys.passphrase_file;
+        (!file.as_os_str().is_empty()).then(|| self.data_dir.join(file))
+    }
+    /// Certificate chain.
+    pub fn certificate(&self) -> PathBuf {
+        self.data_dir.join(&self.config.tls.certificate)
+    }
+    /// Its key.
+    pub fn tls_key(&self) -> PathBuf {
+        self.data_dir.join(&self.config.tls.key)
+    }
+    /// The CA that clients must be told of.
+    pub fn ca(&self) -> Option<PathBuf> {
+        let ca = &self.config.tls.ca;
+        (!ca.as_os_str().is_empty()).then(|| self.data_dir.join(ca))
+    }
+    /// The admin socket.
+    pub fn socket(&self) -> PathBuf {
+        self.data_dir.join("run").join("admin.sock")
+    }
+    /// Profiles as the directory has them.
+    pub fn profiles(&self) -> Vec<Profile> {
+        self.config.profile.iter().map(ProfileSection::profile).collect()
+    }
+    /// Stand-in for postmaster.
+    pub fn postmaster(&self) -> Option<Address> {
+        Address::parse(&self.config.server.postmaster).ok()
+    }
+    /// The audit log's origin line.
+    pub fn site(&self) -> String {
+        format!("{}/pli", self.config.server.hostname)
+    }
+    /// Every door by name, with where it listens.
+    pub fn doors(&self) -> Vec<(&'static str, Door, Vec<SocketAddr>)> {
+        let listen = &self.config.listen;
+        let everywhere = listen.addresses.clone();
+        // Whoever can connect to LMTP can deliver to anybody: it stays on this machine.
+        let loopback: Vec<IpAddr> = if everywhere.iter().all(IpAddr::is_loopback) {
+            everywhere.clone()
+        } else {
+            vec![IpAddr::from([127, 0, 0, 1])]
+        };
+        [
+            ("smtp", listen.smtp, 25, &everywhere),
+            ("submission", listen.submission, 587, &everywhere),
+            ("submissions", listen.submissions, 465, &everywhere),
+            ("imaps", listen.imaps, 993, &everywhere),
+            ("lmtp", listen.lmtp, 24, &loopback),
+        ]
+        .into_iter()
+        .map(|(name, door, standard, at)| {
+            let port = if door.port == 0 { standard } else { door.port };
+            let port = port.saturating_add(listen.port_offset);
+            (name, door, at.iter().map(|ip| SocketAddr::new(*ip, port)).collect())
+        })
+        .collect()
+    }
+}
+
+/// The file that is meant: named, or in the usual places.
+pub fn find(named: Option<&Path>) -> Result<PathBuf, Failure> {
+    if let Some(path) = named {
+        return Ok(path.to_owned());
+    }
+    PLACES.iter().map(PathBuf::from).find(|p| p.is_file()).ok_or_else(|| {
+        Failure::new(NO_INPUT, "no configuration: neither --config nor PLI_CONFIG, no ./pli.toml, no /etc/pli/pli.toml")
+            .hint("`pli quickstart --dir DIR --domain DOMAIN --hostname NAME` makes one")
+    })
+}
+
+/// Reads and checks a file.
+pub fn load(named: Option<&Path>) -> Result<Loaded, Failure> {
+    let file = find(named)?;
+    let text = std::fs::read_to_string(&file).map_err(|e| Failure::file("read the configuration", &file, &e))?;
+    let config = parse(&text).map_err(|message| Failure::new(CONFIG, format!("{}: {message}", file.display())))?;
+    let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok(Loaded { file: file.clone(), ..Loaded::in_folder(folder, config) })
+}
+
+/// Parses and checks a text; the error begins with the line.
+pub fn parse(text: &str) -> Result<Config, String> {
+    let config: Config = toml::from_str(text).map_err(|error| {
+        let reason = error.message().trim_end().replace('\n', " ");
+        match error.span() {
+            Some(span) => format!("line {}: {reason}", check::line_at(text, span.start)),
+            None => reason,
+        }
+    })?;
+    check::check(&config, text)?;
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests;

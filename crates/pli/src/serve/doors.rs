@@ -1,0 +1,149 @@
+//! The doors: certificates, ports, and which protocol is behind which port.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pli_gate::Gate;
+use pli_imap::{ImapService, Peer};
+use pli_io::Env;
+use pli_net::{BindError, ConnectionLimits, Listener, ServeOptions, Shutdown, TlsConfig};
+use pli_smtp::{Role, SmtpService};
+use pli_types::SessionId;
+
+use crate::config::{Door, Loaded};
+use crate::failure::{CONFIG, Failure, NO_PERMISSION, UNAVAILABLE};
+
+/// For the handshake of implicit TLS.
+const HANDSHAKE: Duration = Duration::from_secs(30);
+
+/// Certificate chain and key as they are on disk.
+pub fn pem(loaded: &Loaded) -> Result<(Vec<u8>, Vec<u8>), Failure> {
+    let read = |path: std::path::PathBuf| {
+        std::fs::read(&path).map_err(|error| Failure::file("read the certificate", &path, &error))
+    };
+    Ok((read(loaded.certificate())?, read(loaded.tls_key())?))
+}
+
+/// Whether a chain and a key can be used.
+pub fn check(chain: &[u8], key: &[u8]) -> Result<TlsConfig, Failure> {
+    TlsConfig::from_pem(chain, key).map_err(|error| Failure::new(CONFIG, format!("[tls]: {error}")))
+}
+
+/// TLS as configured.
+pub fn tls(loaded: &Loaded) -> Result<Arc<TlsConfig>, Failure> {
+    let (chain, key) = pem(loaded)?;
+    check(&chain, &key).map(Arc::new)
+}
+
+/// Bound listeners that nobody accepts on yet.
+pub struct Bound(Vec<(&'static str, Door, Listener)>);
+
+impl Bound {
+    /// `imaps=127.0.0.1:10993` and so on.
+    pub fn describe(&self) -> Vec<String> {
+        let address = |listener: &Listener| listener.address().map_or_else(|_| String::from("?"), |a| a.to_string());
+        self.0.iter().map(|(name, _, listener)| format!("{name}={}", address(listener))).collect()
+    }
+}
+
+/// Binds every door that is on.
+pub fn bind(loaded: &Loaded) -> Result<Bound, Failure> {
+    let mut bound = Vec::new();
+    for (name, door, addresses) in loaded.doors() {
+        for address in addresses.into_iter().filter(|_| door.on) {
+            let listener = Listener::bind(name, address).map_err(|error| {
+                let code = if matches!(error, BindError::Forbidden { .. }) { NO_PERMISSION } else { UNAVAILABLE };
+                Failure::new(code, error.to_string())
+            })?;
+            bound.push((name, door, listener));
+        }
+    }
+    Ok(Bound(bound))
+}
+
+/// What the doors share.
+pub struct Doors {
+    /// Clock and randomness.
+    pub env: Env,
+    /// The gate.
+    pub gate: Arc<Gate>,
+    /// Certificates.
+    pub tls: Arc<TlsConfig>,
+    /// The end.
+    pub shutdown: Shutdown,
+}
+
+impl Doors {
+    /// Accepts on every bound door, each with its protocol behind it.
+    pub fn open(&self, loaded: &Loaded, bound: Bound) -> Result<(), Failure> {
+        let imap = Arc::new(ImapService::new(
+            loaded.config.imap.clone(),
+            Arc::clone(&self.gate),
+            Arc::clone(&self.env.clock),
+            self.shutdown.token().clone(),
+        ));
+        let smtp = SmtpService::new(
+            loaded.config.smtp.clone(),
+            loaded.config.server.hostname.clone(),
+            Arc::clone(&self.gate),
+            Arc::clone(&self.env.clock),
+            Arc::clone(&self.env.random),
+            Arc::clone(&self.tls),
+        );
+        let mut limits: Vec<(&str, Arc<ConnectionLimits>)> = Vec::new();
+        for (name, door, listener) in bound.0 {
+            // The addresses of one door count together.
+            let counted = match limits.iter().find(|(known, _)| *known == name) {
+                Some((_, counted)) => Arc::clone(counted),
+                None => {
+                    let counted = ConnectionLimits::new(door.connections_max, door.connections_per_address_max);
+                    limits.push((name, Arc::clone(&counted)));
+                    counted
+                }
+            };
+            let options = self.options(name, counted, &loaded.config.server.hostname);
+            let role = match name {
+                "imaps" => None,
+                "submission" => Some(Role::Submission),
+                "submissions" => Some(Role::Submissions),
+                "lmtp" => Some(Role::Lmtp),
+                _ => Some(Role::Mx),
+            };
+            match role {
+                None => self.imap(listener, options, Arc::clone(&imap)),
+                Some(role) => self.smtp(listener, options, Arc::clone(&smtp), role),
+            }
+        }
+        Ok(())
+    }
+
+    fn options(&self, name: &str, limits: Arc<ConnectionLimits>, hostname: &str) -> ServeOptions {
+        let implicit = matches!(name, "imaps" | "submissions");
+        ServeOptions {
+            implicit_tls: implicit.then(|| Arc::clone(&self.tls)),
+            limits,
+            handshake_timeout: HANDSHAKE,
+            // RFC 5321 §4.2.2: 421 may answer a connection.
+            refusal: format!("421 4.7.0 {hostname} too many connections, try again later\r\n"),
+            shutdown: self.shutdown.clone(),
+        }
+    }
+
+    fn imap(&self, listener: Listener, options: ServeOptions, service: Arc<ImapService>) {
+        let random = Arc::clone(&self.env.random);
+        self.shutdown.tracker().spawn(pli_net::serve(listener, options, move |connection, _| {
+            let peer = Peer {
+                id: SessionId(random.next_u64()),
+                address: Some(connection.peer()),
+                tls: connection.tls(),
+            };
+            Arc::clone(&service).serve(connection, peer)
+        }));
+    }
+
+    fn smtp(&self, listener: Listener, options: ServeOptions, service: Arc<SmtpService>, role: Role) {
+        self.shutdown.tracker().spawn(pli_net::serve(listener, options, move |connection, end| {
+            Arc::clone(&service).serve(connection, role, end)
+        }));
+    }
+}

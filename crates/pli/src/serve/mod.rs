@@ -1,0 +1,213 @@
+//! `pli serve`: puts the parts together, serves until told to end, and ends in order.
+//!
+//! The order of a start: configuration, certificates, doors (so that a port in use is told before anything is touched),
+//! store, gate, services, admin socket, queue, timers. The order of an end is the other way round: doors close, sessions
+//! finish the reply they are in and say goodbye, the last event is recorded, the store closes.
+
+mod doors;
+mod reload;
+
+use std::os::unix::fs::DirBuilderExt as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pli_admin::{AdminService, AdminSocket, ServerStatus};
+use pli_crypto::SecretString;
+use pli_gate::Gate;
+use pli_io::{DnsResolver, Env, Resolver};
+use pli_net::Shutdown;
+use pli_queue::QueueRunner;
+use pli_types::{Action, SessionId};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::cli::{Global, Serve};
+use crate::config::{self, Loaded};
+use crate::failure::{CANNOT_CREATE, CONFIG, Failure, IO, SOFTWARE};
+use crate::instance::Instance;
+use crate::logging::{self, Level};
+use crate::{output, process};
+use doors::Doors;
+use reload::Live;
+
+/// Epochs that are due soon are made this often.
+const EPOCHS_EVERY: Duration = Duration::from_secs(3600);
+/// What blocking work gets at the very end.
+const RUNTIME_END: Duration = Duration::from_secs(5);
+
+/// Runs it.
+pub fn run(global: &Global, arguments: &Serve) -> Result<(), Failure> {
+    let loaded = config::load(global.config.as_deref())?;
+    let passphrase =
+        if arguments.passphrase_stdin { Some(crate::command::passphrase(global)?) } else { None };
+    let level = logging::start(&loaded.config.log)?;
+    process::keep_secrets();
+    let files = process::raise_open_files(loaded.config.server.open_files_max);
+    tracing::debug!(files, "open files");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers(&loaded))
+        .thread_name("pli")
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(SOFTWARE, format!("no runtime: {error}")))?;
+    let served = runtime.block_on(serve(loaded, passphrase, level));
+    runtime.shutdown_timeout(RUNTIME_END);
+    served
+}
+
+/// Two at least: one may be in a long piece of work while the other answers.
+fn workers(loaded: &Loaded) -> usize {
+    match loaded.config.server.workers {
+        0 => std::thread::available_parallelism().map_or(2, usize::from).max(2),
+        set => set,
+    }
+}
+
+async fn serve(loaded: Loaded, passphrase: Option<SecretString>, level: Level) -> Result<(), Failure> {
+    let mut signals = Signals::new()?;
+    let tls = doors::tls(&loaded)?;
+    let bound = doors::bind(&loaded)?;
+    let instance = Instance::open(&loaded, passphrase.as_ref())?;
+    drop(passphrase);
+    let (gate, env) = (Arc::clone(&instance.gate), instance.env.clone());
+    let shutdown = Shutdown::new();
+    let live = Live { tls: Arc::clone(&tls), gate: Arc::clone(&gate), level, loaded };
+    record(&gate, "start").await?;
+    live.apply_profiles().await?;
+
+    let listening = bound.describe();
+    Doors { env: env.clone(), gate: Arc::clone(&gate), tls, shutdown: shutdown.clone() }.open(&live.loaded, bound)?;
+    admin(&live.loaded, &gate, &env, &listening, &shutdown)?;
+    queue(&live.loaded, &gate, &env, &shutdown)?;
+    shutdown.tracker().spawn(epochs(Arc::clone(&gate), shutdown.clone()));
+
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), hostname = live.loaded.config.server.hostname, "serving");
+    output::line(&format!("ready {}", listening.join(" ")));
+
+    let bound = Duration::from_secs(live.loaded.config.server.shutdown_seconds);
+    until_told(&mut signals, live, &shutdown).await;
+    tracing::info!("ending");
+    end(&gate, bound, &shutdown, &mut signals).await;
+    Ok(())
+}
+
+/// Signals that the server heeds.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let take = |kind| signal(kind).map_err(|error| Failure::new(SOFTWARE, format!("signals: {error}")));
+        Ok(Self {
+            terminate: take(SignalKind::terminate())?,
+            interrupt: take(SignalKind::interrupt())?,
+            hangup: take(SignalKind::hangup())?,
+        })
+    }
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Until SIGTERM or SIGINT; SIGHUP reads the configuration again.
+async fn until_told(signals: &mut Signals, mut live: Live, shutdown: &Shutdown) {
+    let Signals { terminate, interrupt, hangup } = signals;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return,
+            _ = interrupt.recv() => return,
+            () = shutdown.token().cancelled() => return,
+            _ = hangup.recv() => live.reload().await,
+        }
+    }
+}
+
+async fn end(gate: &Arc<Gate>, bound: Duration, shutdown: &Shutdown, signals: &mut Signals) {
+    tokio::select! {
+        all = shutdown.finish(bound) => if !all {
+            tracing::warn!("some sessions did not end in time");
+        },
+        // Whoever asks a second time means at once.
+        () = signals.end() => tracing::warn!("told to end again: sessions are broken off"),
+    }
+    if let Err(failure) = record(gate, "stop").await {
+        tracing::error!(error = failure.message, "the end could not be recorded");
+    }
+    gate.store().close();
+    tracing::info!("ended");
+}
+
+/// Records a start, an end or a reload, and waits until it is durable.
+async fn record(gate: &Gate, what: &str) -> Result<(), Failure> {
+    let mut event = gate.event(gate.system_session(), Action::Operate).policy("operate", None);
+    event.result.reason = Some(what.to_owned());
+    let recorded = gate.store().record(gate.admit_system(Action::Operate), event).await;
+    recorded.map(|_| ()).map_err(|error| Failure::new(IO, format!("recording the {what}: {error}")))
+}
+
+fn admin(
+    loaded: &Loaded,
+    gate: &Arc<Gate>,
+    env: &Env,
+    listening: &[String],
+    shutdown: &Shutdown,
+) -> Result<(), Failure> {
+    let path = loaded.socket();
+    if let Some(folder) = path.parent() {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|e| Failure::file("make the folder", folder, &e))?;
+    }
+    let socket = AdminSocket::bind(&path)
+        .map_err(|e| Failure::new(CANNOT_CREATE, format!("admin socket {}: {e}", path.display())))?;
+    let status = ServerStatus {
+        version: String::from(env!("CARGO_PKG_VERSION")),
+        started: env.clock.now().secs(),
+        pid: std::process::id(),
+        listeners: listening.to_vec(),
+    };
+    let clock = Arc::clone(&env.clock);
+    let service = Arc::new(AdminService::new(Arc::clone(gate), Some(status), move || clock.now()));
+    let random = Arc::clone(&env.random);
+    let session_id = move || SessionId(random.next_u64());
+    shutdown.tracker().spawn(socket.serve(service, session_id, shutdown.clone()));
+    Ok(())
+}
+
+fn queue(loaded: &Loaded, gate: &Arc<Gate>, env: &Env, shutdown: &Shutdown) -> Result<(), Failure> {
+    let resolver = DnsResolver::new(&loaded.config.dns.resolver.0)
+        .map_err(|error| Failure::new(CONFIG, format!("dns.resolver: {error}")))?;
+    let resolver: Arc<dyn Resolver> = Arc::new(resolver);
+    let runner = QueueRunner::new(
+        loaded.config.queue.clone(),
+        loaded.config.server.hostname.clone(),
+        Arc::clone(gate),
+        resolver,
+        Arc::clone(&env.clock),
+        Arc::clone(&env.random),
+    );
+    shutdown.tracker().spawn(runner.run(shutdown.clone()));
+    Ok(())
+}
+
+/// Makes key epochs before they are needed.
+async fn epochs(gate: Arc<Gate>, shutdown: Shutdown) {
+    loop {
+        match gate.store().make_due_epochs(gate.admit_system(Action::KeyRotate)).await {
+            Ok(0) => {}
+            Ok(made) => tracing::info!(made, "key epochs made"),
+            Err(error) => tracing::error!(%error, "making key epochs"),
+        }
+        tokio::select! {
+            () = shutdown.token().cancelled() => return,
+            () = tokio::time::sleep(EPOCHS_EVERY) => {}
+        }
+    }
+}

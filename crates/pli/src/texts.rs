@@ -1,0 +1,138 @@
+//! Messages for people, in English and French. What scripts read (JSON, exit codes) is the same in both.
+
+/// The languages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Language {
+    /// Français.
+    Fr,
+    /// English.
+    #[default]
+    En,
+}
+
+impl Language {
+    /// The environment's: French where `LC_ALL`, `LC_MESSAGES` or `LANG` says so.
+    pub fn of_environment() -> Self {
+        let set = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
+        let locale = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(set).unwrap_or_default();
+        if locale == "fr" || locale.starts_with("fr_") { Self::Fr } else { Self::En }
+    }
+}
+
+macro_rules! texts {
+    ($($name:ident: $en:literal, $fr:literal;)*) => {
+        /// One message; `{}` is filled in order by [`Text::with`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Text { $(#[doc = $en] $name,)* }
+
+        impl Text {
+            #[cfg(test)]
+            const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            const fn both(self) -> (&'static str, &'static str) {
+                match self { $(Self::$name => ($en, $fr),)* }
+            }
+        }
+    };
+}
+
+texts! {
+    ViaServer: "(done by the running server)", "(fait par le serveur en marche)";
+    ViaStore: "(no server is running: done on the store itself)", "(aucun serveur en marche : fait sur le dépôt lui-même)";
+    Made: "A mail server for {} is ready in {}", "Un serveur de messagerie pour {} est prêt dans {}";
+    Configuration: "Configuration", "Configuration";
+    CaFile: "CA certificate, for clients", "Certificat de l'autorité, pour les clients";
+    RootKey: "Root key; keep a copy elsewhere", "Clé racine ; gardez-en une copie ailleurs";
+    Ports: "Ports on {}", "Ports sur {}";
+    AccountsOnce: "Accounts (these passwords are shown only now)", "Comptes (ces mots de passe ne sont montrés que maintenant)";
+    ToServe: "Serve it", "Le mettre en marche";
+    ToSend: "Send a message", "Envoyer un message";
+    ToRead: "Read it", "Le lire";
+    Address: "address", "adresse";
+    PasswordOnce: "password (shown only now)", "mot de passe (montré seulement maintenant)";
+    Profile: "profile", "profil";
+    Name: "name", "nom";
+    Language: "language", "langue";
+    Created: "created", "créé";
+    State: "state", "état";
+    Active: "active", "actif";
+    Suspended: "suspended", "suspendu";
+    Used: "used", "utilisé";
+    Limit: "limit", "limite";
+    Messages: "messages", "messages";
+    Unlimited: "unlimited", "illimité";
+    Removed: "removed: {}", "supprimé : {}";
+    RemoveSure: "this removes the account with all its mail and keys; say --yes", "ceci supprime le compte avec tout son courrier et ses clés ; dites --yes";
+    ShortPassword: "the password has fewer than 12 characters", "le mot de passe a moins de 12 caractères";
+    EmptyPassword: "the password on standard input is empty", "le mot de passe sur l'entrée standard est vide";
+    ServerRuns: "server", "serveur";
+    Runs: "running since {}", "en marche depuis le {}";
+    RunsNot: "not running", "arrêté";
+    Accounts: "accounts", "comptes";
+    Queue: "queue", "file d'attente";
+    AuditLog: "audit log", "journal d'audit";
+    Entries: "{} entries", "{} entrées";
+    DiskSpace: "disk", "disque";
+    FreeOf: "{} free of {}", "{} libres sur {}";
+    DiskLow: "less than 5 % free", "moins de 5 % libres";
+    Clock: "clock", "horloge";
+    ClockOff: "{}: before this program was made", "{} : antérieure à ce programme";
+    Certificate: "certificate", "certificat";
+    ValidUntil: "{}, valid until {}", "{}, valable jusqu'au {}";
+    Expired: "expired on {}", "expiré le {}";
+    NotYet: "not valid before {}", "pas valable avant le {}";
+    ExpiresSoon: "expires in {} days", "expire dans {} jours";
+    NameMissing: "{} is not among its names", "{} n'est pas parmi ses noms";
+    StoreWord: "store", "dépôt";
+    StoreAsked: "the running server answers", "le serveur en marche répond";
+    StoreOpened: "opened and closed", "ouvert et refermé";
+    Listens: "accepts", "accepte";
+    PortFree: "free", "libre";
+    PortTaken: "taken by another program", "pris par un autre programme";
+    PortSilent: "the server runs and does not accept here", "le serveur tourne et n'accepte pas ici";
+    DnsOff: "skipped: dns.resolver is off", "sauté : dns.resolver vaut off";
+    DnsLater: "resolver configured; records are not checked by this version", "résolveur configuré ; cette version ne vérifie pas les enregistrements";
+    Well: "ok", "bon";
+    Warning: "warning", "attention";
+    Wrong: "WRONG", "ERREUR";
+    ConfigGood: "{} is correct", "{} est correct";
+    Sent: "delivered to {} mailboxes here, {} queued for other servers", "remis à {} boîtes ici, {} en file pour d'autres serveurs";
+    NothingQueued: "the queue is empty", "la file est vide";
+    NoDamage: "no damage found", "aucun dommage trouvé";
+    DamageFound: "damage found", "dommages trouvés";
+}
+
+impl Text {
+    /// In a language.
+    pub fn in_language(self, language: Language) -> String {
+        let (en, fr) = self.both();
+        String::from(if language == Language::Fr { fr } else { en })
+    }
+    /// In a language, with its places filled.
+    pub fn with(self, language: Language, values: &[&str]) -> String {
+        let mut text = self.in_language(language);
+        for value in values {
+            text = text.replacen("{}", value, 1);
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_languages_have_the_same_places() {
+        for text in Text::ALL {
+            let (en, fr) = text.both();
+            assert_eq!(en.matches("{}").count(), fr.matches("{}").count(), "{text:?}");
+            assert!(!en.is_empty() && !fr.is_empty(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn filled_in_order() {
+        assert_eq!(Text::FreeOf.with(Language::Fr, &["1 GiB", "2 GiB"]), "1 GiB libres sur 2 GiB");
+    }
+}
