@@ -212,8 +212,7 @@ impl<'a> Message<'a> {
         let SectionSource::Range(range) = section_range(summary, &path) else { return Ok(None) };
         let Some(part) = summary.parts().find(|part| part.body_range() == range) else { return Ok(None) };
         let encoding = part.encoding().map(|e| e.trim_ascii().to_ascii_lowercase()).unwrap_or_default();
-        let plain = part.kind() != PartKind::Leaf
-            || matches!(&*encoding, b"" | b"7bit" | b"8bit" | b"binary");
+        let plain = part.kind() != PartKind::Leaf || matches!(&*encoding, b"" | b"7bit" | b"8bit" | b"binary");
         let known = plain || matches!(&*encoding, b"base64" | b"quoted-printable");
         if !known {
             return Ok(Some(None));

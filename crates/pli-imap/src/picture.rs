@@ -115,6 +115,8 @@ impl Selected {
         if Arc::ptr_eq(&newest, &self.picture) {
             return;
         }
+        // RFC 9051 §6.3.5 leaves open what a session hears whose mailbox is deleted: that it is empty.
+        let newest = if newest.exists { newest } else { Arc::new(emptied(&newest)) };
         let mut difference = self.picture.difference(&newest);
         let mut next = newest;
         if !expunges && !difference.expunged.is_empty() {
@@ -158,6 +160,10 @@ impl Selected {
         self.keywords_told = self.picture.keywords.len();
         write_flag_lines(out, &self.picture, self.read_only);
     }
+}
+
+fn emptied(snapshot: &Snapshot) -> Snapshot {
+    Snapshot { chunks: Vec::new(), messages: 0, ..snapshot.clone() }
 }
 
 /// FLAGS and PERMANENTFLAGS.

@@ -231,14 +231,9 @@ impl Session {
     }
 
     /// As [`Self::tell`], choosing how each changed message is shown.
-    pub(crate) fn tell_showing(
-        &mut self,
-        expunges: bool,
-        show: impl FnMut(&pli_store::Entry) -> (bool, Show),
-    ) {
+    pub(crate) fn tell_showing(&mut self, expunges: bool, show: impl FnMut(&pli_store::Entry) -> (bool, Show)) {
         let State::Selected { selected, .. } = &mut self.state else { return };
         selected.tell(&mut self.wire.out, self.enabled, expunges, show);
-        // RFC 9051 §6.3.5: a mailbox may be deleted under a session; what was in it is told as expunged.
     }
 
     fn command_error(&mut self, error: &CommandError) {
@@ -368,9 +363,7 @@ impl Session {
             CommandBody::List(list) => command::list::run(self, &list).await,
             CommandBody::Namespace => command::namespace::run(self),
             CommandBody::Status { mailbox, items } => command::status::run(self, &mailbox, &items),
-            CommandBody::Append { prefix, message, more } => {
-                command::append::whole(self, prefix, message, more).await
-            }
+            CommandBody::Append { prefix, message, more } => command::append::whole(self, prefix, message, more).await,
             CommandBody::Idle => command::idle::run(self).await,
             CommandBody::Check => Ok(Reply::ok("CHECK done")),
             CommandBody::Close => command::close::close(self).await,
@@ -378,9 +371,7 @@ impl Session {
             CommandBody::Expunge { uids } => command::expunge::run(self, uids).await,
             CommandBody::Search { uid, search } => command::search::run(self, tag, uid, search).await,
             CommandBody::Sort { uid, criteria, search } => command::sort::run(self, uid, criteria, search).await,
-            CommandBody::Thread { uid, algorithm, search } => {
-                command::thread::run(self, uid, algorithm, search).await
-            }
+            CommandBody::Thread { uid, algorithm, search } => command::thread::run(self, uid, algorithm, search).await,
             CommandBody::Fetch { uid, set, items, changed_since, vanished } => {
                 command::fetch::run(self, uid, &set, items, changed_since, vanished).await
             }

@@ -195,8 +195,7 @@ fn build(nodes: &Nodes, items: &[Item], root: usize) -> Option<Built> {
     let mut done: HashMap<usize, Vec<Built>> = HashMap::new();
     for index in order.into_iter().rev() {
         let node = nodes.nodes.get(index)?;
-        let mut children: Vec<Built> =
-            node.children.iter().filter_map(|child| done.remove(child)).flatten().collect();
+        let mut children: Vec<Built> = node.children.iter().filter_map(|child| done.remove(child)).flatten().collect();
         children.sort_by_key(|child| child.order);
         let built = match node.item.and_then(|item| items.get(item)) {
             Some(item) => vec![Built {
@@ -324,9 +323,8 @@ mod tests {
 
     #[test]
     fn a_very_deep_thread_ends() {
-        let items: Vec<Item> = (1..20_000u32)
-            .map(|n| item(n, "deep", &format!("<{n}>"), &format!("<{}>", n - 1)))
-            .collect();
+        let items: Vec<Item> =
+            (1..20_000u32).map(|n| item(n, "deep", &format!("<{n}>"), &format!("<{}>", n - 1))).collect();
         assert!(!by_references(&items).is_empty());
     }
 }

@@ -313,9 +313,8 @@ async fn qresync_tells_what_vanished() {
     let mut two = server.login("alice").await;
     two.ok("ENABLE QRESYNC").await;
     let text = two.ok("SELECT INBOX").await;
-    let number = |key: &str| -> u64 {
-        text.split(key).nth(1).unwrap().split(']').next().unwrap().trim().parse().unwrap()
-    };
+    let number =
+        |key: &str| -> u64 { text.split(key).nth(1).unwrap().split(']').next().unwrap().trim().parse().unwrap() };
     let (validity, modseq) = (number("[UIDVALIDITY "), number("[HIGHESTMODSEQ "));
     one.ok("STORE 2 +FLAGS.SILENT (\\Deleted)").await;
     one.ok("EXPUNGE").await;

@@ -103,13 +103,7 @@ async fn take(session: &mut Session, prefix: AppendPrefix, first: Announced) -> 
 }
 
 /// Whether the announced message would be taken.
-fn fits(
-    session: &Session,
-    mailbox: &Mailbox,
-    announced: Announced,
-    total: u64,
-    before: usize,
-) -> Result<(), Fail> {
+fn fits(session: &Session, mailbox: &Mailbox, announced: Announced, total: u64, before: usize) -> Result<(), Fail> {
     if announced.bytes > session.service.config.message_bytes_max {
         // RFC 7889 §2, RFC 4469: TOOBIG
         return Err(Fail::No(Some(Code::TooBig), "The message is too large"));
@@ -182,11 +176,7 @@ async fn next(session: &mut Session, tag: &Tag, last: &AppendMeta) -> Result<Opt
     }
 }
 
-async fn commit(
-    session: &mut Session,
-    mailbox: &Mailbox,
-    messages: Vec<(AppendMeta, Vec<u8>)>,
-) -> Result<Reply, Fail> {
+async fn commit(session: &mut Session, mailbox: &Mailbox, messages: Vec<(AppendMeta, Vec<u8>)>) -> Result<Reply, Fail> {
     let login = session.login()?;
     let store = session.store();
     let total = messages.iter().map(|(_, bytes)| bytes.len() as u64).sum();

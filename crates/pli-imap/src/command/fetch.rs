@@ -169,8 +169,7 @@ impl Fetch<'_> {
         let mut trouble = Trouble::default();
         let mut printer = FlagPrinter::default();
         let floor = changed_since.unwrap_or_default();
-        let mut entries =
-            picked.entries(picture).filter(|(_, entry)| changed_since.is_none() || entry.modseq > floor);
+        let mut entries = picked.entries(picture).filter(|(_, entry)| changed_since.is_none() || entry.modseq > floor);
         let mut batch: Vec<(u32, Entry)> = Vec::with_capacity(BATCH_MESSAGES);
         loop {
             batch.clear();
@@ -215,9 +214,8 @@ impl Fetch<'_> {
         let store = session.store();
         store.change_flags(permit, self.mailbox, uids, FlagMode::Add, flags, None).await?;
         // Their FLAGS go with their FETCH answers below.
-        session.tell_showing(false, |entry| {
-            (true, if unseen.contains(&entry.uid) { Show::Nothing } else { Show::Flags })
-        });
+        session
+            .tell_showing(false, |entry| (true, if unseen.contains(&entry.uid) { Show::Nothing } else { Show::Flags }));
         if let Some(selected) = session.selected() {
             for (_, entry) in batch {
                 if let Some(now) = selected.picture.by_uid(entry.uid) {
@@ -229,14 +227,7 @@ impl Fetch<'_> {
     }
 
     /// One message, from the picture alone.
-    fn light(
-        &self,
-        session: &mut Session,
-        printer: &mut FlagPrinter,
-        names: &Snapshot,
-        number: u32,
-        entry: &Entry,
-    ) {
+    fn light(&self, session: &mut Session, printer: &mut FlagPrinter, names: &Snapshot, number: u32, entry: &Entry) {
         let out = &mut session.wire.out;
         out.fetch_start(number);
         for item in self.items {

@@ -25,9 +25,8 @@ pub fn run(session: &mut Session, fields: Option<Vec<(String, Option<String>)>>)
 
 /// Name and version of the client, printable and short: it goes into logs.
 fn describe(fields: &[(String, Option<String>)]) -> Option<String> {
-    let value = |name: &str| {
-        fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).and_then(|(_, value)| value.as_deref())
-    };
+    let value =
+        |name: &str| fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).and_then(|(_, value)| value.as_deref());
     let text = match (value("name"), value("version")) {
         (None, _) => return None,
         (Some(name), None) => name.to_owned(),

@@ -173,7 +173,10 @@ fn canonical(reference: &str, pattern: &str) -> String {
     };
     // RFC 9051 §5.1: INBOX in any case.
     match joined.get(..5) {
-        Some(first) if first.eq_ignore_ascii_case("INBOX") && matches!(joined.as_bytes().get(5), None | Some(b'/' | b'*' | b'%')) => {
+        Some(first)
+            if first.eq_ignore_ascii_case("INBOX")
+                && matches!(joined.as_bytes().get(5), None | Some(b'/' | b'*' | b'%')) =>
+        {
             format!("INBOX{}", joined.get(5..).unwrap_or_default())
         }
         _ => joined,

@@ -42,8 +42,7 @@ fn kept(returns: SearchReturn, found: &[(u32, Entry)]) -> Vec<pli_types::Uid> {
 }
 
 fn write(session: &mut Session, tag: &Tag, uid: bool, search: &Search, found: &[(u32, Entry)]) {
-    let numbers: Vec<u32> =
-        found.iter().map(|(number, entry)| if uid { entry.uid.get() } else { *number }).collect();
+    let numbers: Vec<u32> = found.iter().map(|(number, entry)| if uid { entry.uid.get() } else { *number }).collect();
     let with_modseq = names_modseq(&search.key) && session.enabled.condstore;
     let highest = |entries: &[(u32, Entry)]| entries.iter().map(|(_, entry)| entry.modseq).max();
     let modseq: Option<ModSeq> = if with_modseq { highest(found) } else { None };

@@ -55,11 +55,7 @@ fn compare(criteria: &[(SortKey, bool)], a: &Row, b: &Row) -> Ordering {
     a.number.cmp(&b.number)
 }
 
-async fn read(
-    session: &mut Session,
-    criteria: &[(SortKey, bool)],
-    found: Vec<(u32, Entry)>,
-) -> Result<Vec<Row>, Fail> {
+async fn read(session: &mut Session, criteria: &[(SortKey, bool)], found: Vec<(u32, Entry)>) -> Result<Vec<Row>, Fail> {
     let open = session.open()?;
     let permit = session.admit_on(Action::Search, open.mailbox)?;
     let store = session.store();

@@ -24,8 +24,7 @@ pub fn note_condstore(session: &mut Session, items: &[StatusItem]) {
 
 /// One STATUS answer.
 pub fn write(session: &mut Session, mailbox: &Mailbox, items: &[StatusItem]) -> Result<(), Fail> {
-    let deleted_bytes =
-        if items.contains(&StatusItem::DeletedStorage) { deleted_bytes(session, mailbox)? } else { 0 };
+    let deleted_bytes = if items.contains(&StatusItem::DeletedStorage) { deleted_bytes(session, mailbox)? } else { 0 };
     let id = mailbox_id(mailbox.id);
     let number = StatusValue::Number;
     let values: Vec<(StatusItem, StatusValue<'_>)> = items

@@ -45,10 +45,8 @@ pub async fn run(session: &mut Session, uid: bool, set: &MessageSet, change: Cha
     };
     let permit = session.admit_on(Action::Store, open.mailbox)?;
     let store = session.store();
-    let flagged = store
-        .change_flags(permit, open.mailbox, uids, mode, change.flags.clone(), change.unchanged_since)
-        .await?
-        .value;
+    let flagged =
+        store.change_flags(permit, open.mailbox, uids, mode, change.flags.clone(), change.unchanged_since).await?.value;
     echo(session, uid, &picked, &open.picture, &change, &flagged);
     Ok(modified(session, uid, &flagged))
 }
@@ -59,9 +57,7 @@ fn modified(session: &mut Session, uid: bool, flagged: &Flagged) -> Reply {
         return Reply::ok("STORE done");
     }
     let numbers = match session.selected() {
-        Some(selected) if !uid => {
-            flagged.modified.iter().filter_map(|uid| selected.picture.number_of(*uid)).collect()
-        }
+        Some(selected) if !uid => flagged.modified.iter().filter_map(|uid| selected.picture.number_of(*uid)).collect(),
         _ => flagged.modified.iter().map(|uid| uid.get()).collect(),
     };
     Reply::ok_code(ReplyCode::Modified(numbers), "Some messages had changed")

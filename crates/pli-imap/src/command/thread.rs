@@ -12,12 +12,7 @@ use crate::message::{Message, off_worker};
 use crate::session::Session;
 use crate::threading::{Item, Tree, by_references, by_subject};
 
-pub async fn run(
-    session: &mut Session,
-    uid: bool,
-    algorithm: ThreadAlgorithm,
-    search: Search,
-) -> Result<Reply, Fail> {
+pub async fn run(session: &mut Session, uid: bool, algorithm: ThreadAlgorithm, search: Search) -> Result<Reply, Fail> {
     if let ThreadAlgorithm::Other(_) = algorithm {
         return Err(Fail::Bad("This algorithm is not offered"));
     }

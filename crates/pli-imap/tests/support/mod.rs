@@ -187,5 +187,7 @@ impl Client {
 
 /// A small message.
 pub fn message(subject: &str) -> String {
-    format!("From: Ann <ann@example.net>\r\nTo: alice@example.org\r\nSubject: {subject}\r\nDate: Mon, 2 Feb 2026 10:00:00 +0100\r\nMessage-ID: <{subject}@x>\r\n\r\nHello {subject}.\r\n")
+    format!(
+        "From: Ann <ann@example.net>\r\nTo: alice@example.org\r\nSubject: {subject}\r\nDate: Mon, 2 Feb 2026 10:00:00 +0100\r\nMessage-ID: <{subject}@x>\r\n\r\nHello {subject}.\r\n"
+    )
 }
