@@ -323,7 +323,11 @@ pub struct Loaded {
 impl Loaded {
     /// A configuration that is to stand in a folder.
     pub fn in_folder(dir: &Path, config: Config) -> Self {
-        Self { file: dir.join("pli.toml"), data_dir: dir.join(&config.server.data_dir), config }
+        let data_dir = match config.server.data_dir.as_path() {
+            here if here == Path::new(".") => dir.to_owned(),
+            other => dir.join(other),
+        };
+        Self { file: dir.join("pli.toml"), data_dir, config }
     }
     /// The store's folder.
     pub fn store_dir(&self) -> PathBuf {
