@@ -1,0 +1,1 @@
+//! clients: to come.
