@@ -1,0 +1,371 @@
+//! The gate over a real store: who may do what, quota, rate, login, and what is recorded of it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use pli_audit::Status;
+use pli_crypto::{FileKeyStore, SecretString, hash_password};
+use pli_directory::{Directory, Profile};
+use pli_gate::{AuthError, Gate, Refusal, Target, limits, policy};
+use pli_io::{Clock, Env};
+use pli_store::{AccountChange, IndexEngine, NewAccount, QuotaLimit, Store, StoreOptions};
+use pli_types::{
+    AccountId, Action, Actor, Address, ByteCount, Protocol, SessionId, SessionInfo, UnixMillis,
+};
+use tempfile::TempDir;
+
+const PASSWORD: &str = "correct horse battery";
+
+/// A clock that is set by hand.
+struct Hand(Mutex<Duration>);
+
+impl Clock for Hand {
+    fn now(&self) -> UnixMillis {
+        let millis = i64::try_from(self.monotonic().as_millis()).unwrap();
+        UnixMillis::from_secs(1_795_500_000).plus_ms(millis)
+    }
+    fn monotonic(&self) -> Duration {
+        *self.0.lock()
+    }
+}
+
+struct World {
+    gate: Arc<Gate>,
+    clock: Arc<Hand>,
+    alice: AccountId,
+    bob: AccountId,
+    _dir: TempDir,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.gate.store().close();
+    }
+}
+
+fn profile(name: &str) -> Profile {
+    Profile {
+        name: name.to_owned(),
+        quota: QuotaLimit { bytes: Some(ByteCount::new(1_000)), messages: Some(3) },
+        imap: true,
+        submission: true,
+        relay: true,
+        submit_per_hour: Some(2),
+        recipients_max: None,
+    }
+}
+
+async fn world() -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let (keys, _) = FileKeyStore::generate(None).unwrap();
+    let clock = Arc::new(Hand(Mutex::new(Duration::from_secs(1))));
+    let env = Env { clock: clock.clone(), ..Env::real() };
+    let options = StoreOptions {
+        dir: dir.path().join("store"),
+        env,
+        keys: Arc::new(keys),
+        index: IndexEngine::Memory,
+        index_cache_bytes: 1 << 20,
+        site: String::from("mail.example.org/pli"),
+    };
+    let (store, mint) = Store::create(options).unwrap();
+    let closed = Profile { imap: false, submission: false, relay: false, ..profile("closed") };
+    let directory = Arc::new(Directory::new(store.clone(), vec![profile("staff"), closed], '+'));
+    let gate = Gate::new(store, mint, directory).with_clock(clock.clone()).with_site("mail.example.org/pli");
+    let gate = Arc::new(gate);
+    let permit = gate.admit(&admin(), Action::DomainChange, &Target::default()).unwrap();
+    gate.store().add_domain(permit, String::from("example.org")).await.unwrap();
+    let alice = add(&gate, "alice@example.org", "staff").await;
+    let bob = add(&gate, "bob@example.org", "closed").await;
+    World { gate, clock, alice, bob, _dir: dir }
+}
+
+async fn add(gate: &Gate, address: &str, name: &str) -> AccountId {
+    let new = NewAccount {
+        address: Address::parse(address).unwrap(),
+        display_name: None,
+        profile: name.to_owned(),
+        password: Some(hash_password(&PASSWORD.into()).unwrap()),
+        quota: None,
+        quota_in_force: profile(name).quota,
+        language: String::from("fr"),
+        mailboxes: Vec::new(),
+    };
+    let permit = gate.admit(&admin(), Action::AccountCreate, &Target::default()).unwrap();
+    gate.store().create_account(permit, new).await.unwrap().value
+}
+
+fn session(actor: Actor) -> Arc<SessionInfo> {
+    Arc::new(SessionInfo {
+        id: SessionId(7),
+        protocol: Protocol::Imap,
+        peer: Some("192.0.2.1:4711".parse().unwrap()),
+        tls: None,
+        client: None,
+        actor,
+    })
+}
+
+fn admin() -> Arc<SessionInfo> {
+    session(Actor::Admin(0))
+}
+
+fn on(account: AccountId) -> Target {
+    Target { account: Some(account), ..Target::default() }
+}
+
+impl World {
+    async fn change(&self, account: AccountId, change: AccountChange) {
+        let permit = self.gate.admit(&admin(), Action::AccountChange, &on(account)).unwrap();
+        self.gate.store().change_account(permit, account, change).await.unwrap();
+    }
+    fn pass(&self, time: Duration) {
+        *self.clock.0.lock() += time;
+    }
+    /// Every event of an action, after all noted ones are on disk.
+    async fn events(&self, action: Action) -> Vec<pli_audit::Event> {
+        let event = self.gate.event(&admin(), Action::Operate);
+        self.gate.store().record(self.gate.admit_system(Action::Operate), event).await.unwrap();
+        let permit = self.gate.admit(&admin(), Action::AuditRead, &Target::default()).unwrap();
+        let all = self.gate.store().audit_events(&permit, 0, 10_000).unwrap();
+        all.into_iter().map(|(_, event)| event).filter(|event| event.operation == action).collect()
+    }
+}
+
+/// The actions that an actor is admitted to, on his own account.
+fn admitted(world: &World, actor: Actor) -> Vec<Action> {
+    let session = session(actor);
+    let target = Target { account: Some(world.alice), ..Target::default() };
+    Action::ALL.iter().copied().filter(|action| world.gate.admit(&session, *action, &target).is_ok()).collect()
+}
+
+const ADMINISTRATION: [Action; 14] = [
+    Action::GetQuota,
+    Action::QueueRead,
+    Action::QueueChange,
+    Action::AccountCreate,
+    Action::AccountRead,
+    Action::AccountChange,
+    Action::PasswordChange,
+    Action::AccountRemove,
+    Action::AliasChange,
+    Action::DomainChange,
+    Action::SetQuota,
+    Action::AuditRead,
+    Action::Verify,
+    Action::KeyRotate,
+];
+
+#[tokio::test]
+async fn each_action_is_refused_without_the_right() {
+    let world = world().await;
+    let open = [Action::Login, Action::Deliver];
+    assert_eq!(admitted(&world, Actor::Anonymous), open);
+
+    let mut expected: Vec<Action> = open.into_iter().chain(ADMINISTRATION).chain([Action::Operate]).collect();
+    expected.sort_unstable();
+    assert_eq!(admitted(&world, Actor::Admin(0)), expected, "an administrator reads nobody's mail");
+
+    let system = [
+        Action::Login,
+        Action::Logout,
+        Action::Deliver,
+        Action::Relay,
+        Action::QueueAttempt,
+        Action::QueueRead,
+        Action::QueueChange,
+        Action::SetQuota,
+        Action::Verify,
+        Action::KeyRotate,
+        Action::Operate,
+    ];
+    assert_eq!(admitted(&world, Actor::System), system);
+
+    let owner = admitted(&world, Actor::Account(world.alice));
+    for action in Action::ALL {
+        let only_others = (ADMINISTRATION.contains(action)
+            && ![Action::GetQuota, Action::AccountRead, Action::PasswordChange].contains(action))
+            || [Action::QueueAttempt, Action::Operate].contains(action);
+        assert_eq!(owner.contains(action), !only_others, "{}", action.name());
+    }
+    assert_eq!(
+        world.gate.admit(&session(Actor::Anonymous), Action::Select, &Target::default()).unwrap_err(),
+        Refusal::NotAuthenticated
+    );
+    assert_eq!(world.gate.admit(&admin(), Action::FetchContent, &on(world.alice)).unwrap_err(), Refusal::NoRight);
+}
+
+#[tokio::test]
+async fn the_permit_says_what_the_table_says() {
+    let world = world().await;
+    let alice = session(Actor::Account(world.alice));
+    for row in policy::TABLE.iter().filter(|row| row.who.contains(&policy::Who::Owner)) {
+        let Ok(permit) = world.gate.admit(&alice, row.action, &Target::default()) else {
+            panic!("{} is refused to the owner", row.rule);
+        };
+        let grant = permit.grant();
+        assert_eq!((grant.action, grant.rule), (row.action, row.rule));
+        assert_eq!(grant.account, Some(world.alice), "{}: the session's own account", row.rule);
+        assert_eq!(grant.audited, row.audit == policy::AuditLevel::Event, "{}", row.rule);
+    }
+}
+
+#[tokio::test]
+async fn others_mail_suspension_and_profiles() {
+    let world = world().await;
+    let alice = session(Actor::Account(world.alice));
+    let bob = session(Actor::Account(world.bob));
+    assert_eq!(world.gate.admit(&alice, Action::Select, &on(world.bob)).unwrap_err(), Refusal::NoRight);
+    assert_eq!(world.gate.admit(&bob, Action::Select, &Target::default()).unwrap_err(), Refusal::NoRight);
+    assert_eq!(world.gate.admit(&bob, Action::Submit, &Target::default()).unwrap_err(), Refusal::NoRight);
+    assert_eq!(world.gate.admit(&bob, Action::Relay, &Target::default()).unwrap_err(), Refusal::NoRight);
+    assert!(world.gate.admit(&alice, Action::Deliver, &on(world.bob)).is_ok(), "mail to others is no right on them");
+
+    world.change(world.alice, AccountChange { suspended: Some(true), ..AccountChange::default() }).await;
+    assert_eq!(world.gate.admit(&alice, Action::Select, &Target::default()).unwrap_err(), Refusal::Suspended);
+    assert_eq!(world.gate.admit(&alice, Action::Submit, &Target::default()).unwrap_err(), Refusal::Suspended);
+    let anybody = session(Actor::Anonymous);
+    assert!(world.gate.admit(&anybody, Action::Deliver, &on(world.alice)).is_ok(), "mail is still received");
+
+    world.change(world.alice, AccountChange { suspended: Some(false), profile: Some("gone".into()), ..AccountChange::default() }).await;
+    assert_eq!(world.gate.admit(&alice, Action::Select, &Target::default()).unwrap_err(), Refusal::NoRight);
+    let permit = world.gate.admit(&admin(), Action::AccountRemove, &on(world.alice)).unwrap();
+    world.gate.store().remove_account(permit, world.alice).await.unwrap();
+    assert_eq!(world.gate.admit(&alice, Action::Select, &Target::default()).unwrap_err(), Refusal::NoRight);
+    assert_eq!(world.gate.admit(&anybody, Action::Deliver, &on(world.alice)).unwrap_err(), Refusal::NoRight);
+}
+
+#[tokio::test]
+async fn quota_is_refused_before_the_bytes_come() {
+    let world = world().await;
+    let anybody = session(Actor::Anonymous);
+    let adds = |bytes| Target { adds: ByteCount::new(bytes), ..on(world.alice) };
+    let deliver = |bytes| world.gate.admit(&anybody, Action::Deliver, &adds(bytes));
+    assert!(deliver(0).is_ok() && deliver(1_000).is_ok());
+    assert_eq!(deliver(1_001).unwrap_err(), Refusal::OverQuota { never: true });
+
+    let alice = session(Actor::Account(world.alice));
+    let permit = deliver(900).unwrap();
+    let raw = bytes::Bytes::from("Subject: x\r\n\r\n".to_owned() + &"a".repeat(886));
+    let delivery = pli_store::Delivery {
+        prepared: world.gate.store().prepare(raw).unwrap(),
+        reverse_path: None,
+        local: vec![pli_store::LocalRecipient {
+            permit: deliver(900).unwrap(),
+            account: world.alice,
+            mailbox: None,
+            flags: pli_types::FlagSet::default(),
+        }],
+        remote: Vec::new(),
+        smtputf8: false,
+        eight_bit: false,
+        ends: Vec::new(),
+    };
+    world.gate.store().deliver(permit, delivery).await.unwrap();
+    assert!(deliver(100).is_ok());
+    assert_eq!(deliver(101).unwrap_err(), Refusal::OverQuota { never: false });
+    let append = world.gate.admit(&alice, Action::Append, &Target { adds: ByteCount::new(101), ..Target::default() });
+    assert_eq!(append.unwrap_err(), Refusal::OverQuota { never: false });
+    assert!(world.gate.admit(&alice, Action::Expunge, &Target::default()).is_ok(), "room can always be made");
+
+    let limit = |bytes, messages| QuotaLimit { bytes: Some(ByteCount::new(bytes)), messages };
+    let set = |limit| AccountChange { quota_in_force: Some(limit), ..AccountChange::default() };
+    world.change(world.alice, set(limit(900, None))).await;
+    assert_eq!(deliver(0).unwrap_err(), Refusal::OverQuota { never: false }, "a full mailbox takes no unknown size");
+    world.change(world.alice, set(limit(9_000, Some(1)))).await;
+    assert_eq!(deliver(1).unwrap_err(), Refusal::OverQuota { never: false }, "the number of messages counts too");
+    world.change(world.alice, set(QuotaLimit::default())).await;
+    assert!(deliver(u64::MAX).is_ok(), "no limit");
+}
+
+#[tokio::test]
+async fn submissions_are_counted_by_the_hour() {
+    let world = world().await;
+    let alice = session(Actor::Account(world.alice));
+    let submit = || world.gate.admit(&alice, Action::Submit, &Target::default());
+    assert!(submit().is_ok() && submit().is_ok());
+    assert_eq!(submit().unwrap_err(), Refusal::RateLimited);
+    world.pass(Duration::from_secs(30 * 60));
+    assert!(submit().is_ok());
+    assert_eq!(submit().unwrap_err(), Refusal::RateLimited);
+}
+
+#[tokio::test]
+async fn refusals_are_recorded_and_a_flood_is_counted() {
+    let world = world().await;
+    let alice = session(Actor::Account(world.alice));
+    for _ in 0..500 {
+        world.gate.admit(&alice, Action::Select, &on(world.bob)).unwrap_err();
+    }
+    world.pass(Duration::from_secs(1));
+    world.gate.admit(&alice, Action::Select, &on(world.bob)).unwrap_err();
+    let events = world.events(Action::Select).await;
+    assert_eq!(events.len(), limits::REFUSALS_BURST as usize + 1);
+    let last = events.last().unwrap();
+    assert_eq!((last.result.status, last.result.code.as_deref()), (Status::Refused, Some("no-right")));
+    assert_eq!(last.object.account, Some(world.bob));
+    assert_eq!(last.counts.get("refusals-not-recorded"), Some(&400));
+}
+
+#[tokio::test]
+async fn login() {
+    let world = world().await;
+    let before = session(Actor::Anonymous);
+    let password = SecretString::from(PASSWORD);
+    for name in ["alice@example.org", "ALICE@EXAMPLE.ORG", "alice"] {
+        let login = world.gate.authenticate(&before, name, &password).await.unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!((login.account, login.session.actor), (world.alice, Actor::Account(world.alice)));
+        assert_eq!(login.address.to_string(), "alice@example.org");
+    }
+    for (name, password) in [("alice@example.org", "wrong"), ("nobody@example.org", PASSWORD), ("alice@else.test", PASSWORD), ("", ""), ("bob", PASSWORD)] {
+        let failed = world.gate.authenticate(&before, name, &password.into()).await;
+        assert_eq!(failed.err(), Some(AuthError::Failed), "{name}");
+    }
+    world.change(world.alice, AccountChange { suspended: Some(true), ..AccountChange::default() }).await;
+    let suspended = world.gate.authenticate(&before, "alice", &password).await;
+    assert_eq!(suspended.err(), Some(AuthError::Suspended));
+
+    let events = world.events(Action::Login).await;
+    let of = |status| events.iter().filter(|e| e.result.status == status).count();
+    assert_eq!((of(Status::Done), of(Status::Refused)), (3, 6));
+    let done = events.iter().find(|e| e.result.status == Status::Done).unwrap();
+    assert_eq!(done.actor, Actor::Account(world.alice));
+    assert_eq!(done.origin.as_ref().unwrap().port, 4711);
+    let door = events.iter().find(|e| e.object.account == Some(world.bob)).unwrap();
+    assert!(door.result.reason.as_deref().unwrap().contains("profile"), "the log says why, the peer is not told");
+}
+
+/// Real time stands still but for what tasks wait for; argon2 runs on its own threads.
+#[tokio::test(start_paused = true)]
+async fn guessers_wait_and_the_owner_does_not() {
+    let world = world().await;
+    let from = |ip: &str| {
+        Arc::new(SessionInfo { peer: Some(format!("{ip}:1").parse().unwrap()), ..SessionInfo::clone(&session(Actor::Anonymous)) })
+    };
+    let (owner, guesser) = (from("192.0.2.1"), from("203.0.113.9"));
+    world.gate.authenticate(&owner, "alice", &PASSWORD.into()).await.unwrap();
+    for _ in 0..8 {
+        let failed = world.gate.authenticate(&guesser, "alice", &"wrong".into()).await;
+        assert_eq!(failed.err(), Some(AuthError::Failed));
+    }
+    let start = tokio::time::Instant::now();
+    let failed = world.gate.authenticate(&guesser, "alice", &"wrong".into()).await;
+    assert_eq!(failed.err(), Some(AuthError::Failed));
+    assert!(start.elapsed() >= limits::DELAY_FIRST * 16, "{:?}", start.elapsed());
+
+    let many = (0..limits::DELAYED_PER_KEY_MAX + 1).map(|_| {
+        let (gate, guesser) = (Arc::clone(&world.gate), Arc::clone(&guesser));
+        tokio::spawn(async move { gate.authenticate(&guesser, "alice", &"wrong".into()).await.err() })
+    });
+    let mut slowed = 0;
+    for task in many.collect::<Vec<_>>() {
+        slowed += usize::from(task.await.unwrap() == Some(AuthError::Slowed));
+    }
+    assert_eq!(slowed, 1, "few wait at once, the rest is sent away");
+
+    let start = tokio::time::Instant::now();
+    world.gate.authenticate(&owner, "alice", &PASSWORD.into()).await.unwrap();
+    assert!(start.elapsed() < limits::DELAY_FIRST, "whoever logged in from here before is not slowed by others");
+}
