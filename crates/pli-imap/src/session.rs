@@ -389,3 +389,28 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::print_stderr, reason = "tests")]
+    use super::*;
+
+    /// A session that waits, in IDLE or for a command, is small: this is what thousands of idle clients cost.
+    #[test]
+    fn waiting_sessions_are_small() {
+        assert!(size_of::<Session>() <= 1024, "{}", size_of::<Session>());
+        let run = |session: Box<Session>| session.run();
+        let size = future_bytes(&run);
+        assert!(size <= 2048, "{size}");
+        let command = |mut session: Box<Session>, command: Command| async move { session.command(command).await };
+        let size = future_bytes_of_two(&command);
+        assert!(size <= 4096, "{size}");
+    }
+
+    fn future_bytes<A, F: Future>(_: &impl Fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+    fn future_bytes_of_two<A, B, F: Future>(_: &impl Fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+}
