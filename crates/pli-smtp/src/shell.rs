@@ -1,0 +1,283 @@
+//! The connection around a [`Session`]: reads, writes, time limits, TLS, and the world's answers.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pli_gate::Login;
+use pli_net::Connection;
+use pli_types::{Actor, Protocol, SessionId, SessionInfo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use crate::budget::Share;
+use crate::dialogue::{Question, Session, Settings, Step};
+use crate::limits::{COMMAND_READ_BYTES, READ_BYTES};
+use crate::reply::Reply;
+use crate::transaction::{Asker, Transaction, lost};
+use crate::{Role, SmtpConfig, SmtpService};
+
+/// How a session came to its end.
+type End = Result<(), io::Error>;
+
+pub(crate) async fn serve(service: &SmtpService, connection: Connection, role: Role, shutdown: &CancellationToken) {
+    let mut shell = Shell::new(service, connection, role);
+    let id = shell.info.id;
+    debug!(session = %id, peer = ?shell.info.peer, ?role, "session begins");
+    // A peer that goes away in the middle is no error of ours.
+    match shell.run(shutdown).await {
+        Ok(()) => debug!(session = %id, messages = shell.messages, "session ends"),
+        Err(error) => debug!(session = %id, messages = shell.messages, %error, "session broke off"),
+    }
+    if let Some(login) = &shell.login {
+        service.gate.logout(&login.session, &[("messages", shell.messages)]);
+    }
+}
+
+struct Shell<'a> {
+    service: &'a SmtpService,
+    config: Arc<SmtpConfig>,
+    role: Role,
+    /// `None` only while TLS begins.
+    connection: Option<Connection>,
+    session: Session,
+    info: Arc<SessionInfo>,
+    login: Option<Login>,
+    transaction: Option<Transaction>,
+    share: Share,
+    buffer: Vec<u8>,
+    messages: u64,
+}
+
+/// What a read brought.
+enum Read {
+    Bytes,
+    Closed,
+    TimedOut,
+    Shutdown,
+}
+
+impl<'a> Shell<'a> {
+    fn new(service: &'a SmtpService, connection: Connection, role: Role) -> Self {
+        let config = service.config();
+        let tls = connection.tls();
+        let session = Session::new(Settings {
+            role,
+            hostname: service.hostname.clone(),
+            message_bytes_max: config.message_bytes_max,
+            recipients_max: if role.is_submission() { config.submission_recipients_max } else { config.recipients_max },
+            bad_commands_max: config.bad_commands_max,
+            login_failures_max: config.login_failures_max,
+            starttls: tls.is_none(),
+            tls: tls.is_some(),
+        });
+        let info = Arc::new(SessionInfo {
+            id: SessionId(service.random.next_u64()),
+            protocol: match role {
+                Role::Mx => Protocol::Smtp,
+                Role::Submission | Role::Submissions => Protocol::Submission,
+                Role::Lmtp => Protocol::Lmtp,
+            },
+            peer: Some(connection.peer()),
+            tls,
+            client: None,
+            actor: Actor::Anonymous,
+        });
+        Self {
+            service,
+            config,
+            role,
+            connection: Some(connection),
+            session,
+            info,
+            login: None,
+            transaction: None,
+            share: service.budget.share(),
+            buffer: Vec::new(),
+            messages: 0,
+        }
+    }
+
+    async fn run(&mut self, shutdown: &CancellationToken) -> End {
+        // Set when a message begins: slow senders are given time, but not for ever.
+        let mut message_began: Option<Duration> = None;
+        loop {
+            match self.session.poll() {
+                Step::Input => {
+                    self.flush().await?;
+                    message_began = message_began
+                        .filter(|_| self.session.receiving())
+                        .or_else(|| self.session.receiving().then(|| self.service.clock.monotonic()));
+                    match self.read(message_began, shutdown).await? {
+                        Read::Bytes => {}
+                        Read::Closed => return Ok(()),
+                        // RFC 5321 §3.8: 421 before we close on our own account.
+                        Read::TimedOut => self.say_last("4.4.2", "timeout"),
+                        Read::Shutdown => self.say_last("4.3.2", "shutting down"),
+                    }
+                }
+                Step::Ask(question) => {
+                    // What is answered already need not wait for a slow answer.
+                    if matches!(question, Question::Login { .. } | Question::Message { .. }) {
+                        self.flush().await?;
+                    }
+                    let reply = self.ask(question).await;
+                    self.session.answer(reply);
+                }
+                Step::StartTls => self.start_tls(shutdown).await?,
+                Step::Close => {
+                    self.flush().await?;
+                    return self.close().await;
+                }
+            }
+        }
+    }
+
+    fn say_last(&mut self, enhanced: &'static str, text: &str) {
+        let text = format!("{} {text}, closing the connection", self.service.hostname);
+        self.session.end(&Reply::new(421, enhanced, text));
+    }
+
+    fn connection(&mut self) -> io::Result<&mut Connection> {
+        self.connection.as_mut().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))
+    }
+
+    /// Everything that waits in one write. RFC 2920 §3.2.
+    async fn flush(&mut self) -> End {
+        let output = self.session.take_output();
+        if output.is_empty() {
+            return Ok(());
+        }
+        let limit = Duration::from_secs(self.config.command_timeout_s);
+        let connection = self.connection()?;
+        let write = async {
+            connection.write_all(&output).await?;
+            connection.flush().await
+        };
+        timeout(limit, write).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    async fn close(&mut self) -> End {
+        let connection = self.connection()?;
+        // The peer may have more to say; it is not waited for.
+        match timeout(Duration::from_secs(5), connection.shutdown()).await {
+            Ok(done) => done,
+            Err(_) => Ok(()),
+        }
+    }
+
+    async fn read(&mut self, message_began: Option<Duration>, shutdown: &CancellationToken) -> io::Result<Read> {
+        let mut limit = Duration::from_secs(self.config.command_timeout_s);
+        if let Some(began) = message_began {
+            let spent = self.service.clock.monotonic().saturating_sub(began);
+            let left = Duration::from_secs(self.config.message_timeout_s).saturating_sub(spent);
+            limit = Duration::from_secs(self.config.data_timeout_s).min(left);
+        }
+        let receiving = message_began.is_some();
+        // Between messages a session keeps a small buffer only.
+        let room = if receiving { READ_BYTES } else { COMMAND_READ_BYTES };
+        let mut buffer = std::mem::take(&mut self.buffer);
+        if buffer.len() != room {
+            buffer = vec![0; room];
+        }
+        let connection = self.connection()?;
+        let outcome = tokio::select! {
+            // A message that is on its way is taken to its end.
+            () = shutdown.cancelled(), if !receiving => return Ok(Read::Shutdown),
+            outcome = timeout(limit, connection.read(&mut buffer)) => outcome,
+        };
+        let Ok(read) = outcome else { return Ok(Read::TimedOut) };
+        let count = read?;
+        if count == 0 {
+            return Ok(Read::Closed);
+        }
+        self.session.receive(buffer.get(..count).unwrap_or_default());
+        self.buffer = buffer;
+        if receiving {
+            self.account_for_memory();
+        }
+        Ok(Read::Bytes)
+    }
+
+    /// The message and the bytes that wait to become part of it are within the budget, or the message is refused.
+    fn account_for_memory(&mut self) {
+        let held = self.session.held_bytes() + READ_BYTES;
+        if !self.share.resize(held as u64) {
+            info!(session = %self.info.id, "no memory for a message");
+            self.session.refuse_message(Reply::new(452, "4.3.1", "Too many messages at once, try again later"));
+            self.share.resize(0);
+        }
+    }
+
+    async fn start_tls(&mut self, shutdown: &CancellationToken) -> End {
+        self.flush().await?;
+        let Some(connection) = self.connection.take() else { return Err(io::ErrorKind::NotConnected.into()) };
+        // Some large senders fail on session tickets (clients.md); programs of users gain from them.
+        let tls = &self.service.tls;
+        let acceptor = if self.role.is_submission() { tls.acceptor() } else { tls.acceptor_without_tickets() };
+        let limit = Duration::from_secs(self.config.command_timeout_s);
+        let connection = tokio::select! {
+            () = shutdown.cancelled() => return Err(io::ErrorKind::Interrupted.into()),
+            upgraded = timeout(limit, connection.upgrade(&acceptor)) =>
+                upgraded.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?,
+        };
+        self.info = Arc::new(SessionInfo { tls: connection.tls(), client: None, ..SessionInfo::clone(&self.info) });
+        self.connection = Some(connection);
+        self.transaction = None;
+        self.session.tls_started();
+        Ok(())
+    }
+
+    async fn ask(&mut self, question: Question) -> Reply {
+        self.note_client();
+        let asker = Asker {
+            service: self.service,
+            role: self.role,
+            session: &self.info,
+            login: self.login.as_ref(),
+            esmtp: self.session.esmtp(),
+        };
+        match question {
+            Question::Sender(from) => match asker.sender(&from) {
+                Ok((transaction, reply)) => {
+                    self.transaction = Some(transaction);
+                    reply
+                }
+                Err(reply) => reply,
+            },
+            Question::Recipient(path) => match &mut self.transaction {
+                Some(transaction) => asker.recipient(transaction, path).unwrap_or_else(|reply| reply),
+                None => lost(),
+            },
+            Question::Message { from, body } => {
+                let id = format!("{}.{}", self.info.id, self.messages + 1);
+                let Some(transaction) = self.transaction.take() else { return lost() };
+                let reply = asker.deliver(transaction, from, body, &id).await;
+                self.messages += 1;
+                self.share.resize(0);
+                reply
+            }
+            Question::Login { user, password } => match asker.login(&user, &password).await {
+                Ok(login) => {
+                    if let Some(max) = asker.recipients_max(&login) {
+                        self.session.limit_recipients(max);
+                    }
+                    self.info = Arc::clone(&login.session);
+                    self.login = Some(login);
+                    Reply::new(235, "2.7.0", "Authentication successful")
+                }
+                Err(reply) => reply,
+            },
+        }
+    }
+
+    /// The gate's picture of the session gets the name of EHLO.
+    fn note_client(&mut self) {
+        if self.session.client() != self.info.client.as_deref() {
+            let client = self.session.client().map(str::to_owned);
+            self.info = Arc::new(SessionInfo { client, ..SessionInfo::clone(&self.info) });
+        }
+    }
+}

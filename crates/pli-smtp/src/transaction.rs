@@ -1,0 +1,316 @@
+//! What a session's questions ask of the gate and the store.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pli_directory::Route;
+use pli_gate::{Gate, Login, Target};
+use pli_mime::fix::header_addresses;
+use pli_store::{Committed, Delivery, Durable, LocalRecipient, Permit, RemoteRecipient, StoreError};
+use pli_types::{AccountId, Action, Address, ByteCount, FlagSet, SessionInfo, UnixMillis};
+use tracing::{error, info};
+
+use crate::command::MailFrom;
+use crate::limits::{FROM_ADDRESSES_MAX, PREPARE_INLINE_BYTES_MAX};
+use crate::path::ForwardPath;
+use crate::reply::{Reply, of_refusal, of_store_error, unavailable};
+use crate::trace::{Received, loops, repair, return_path, with};
+use crate::{Role, SmtpService};
+
+/// Who asks.
+pub(crate) struct Asker<'a> {
+    pub service: &'a SmtpService,
+    pub role: Role,
+    pub session: &'a Arc<SessionInfo>,
+    pub login: Option<&'a Login>,
+    pub esmtp: bool,
+}
+
+/// The recipients so far, each account and address once.
+#[derive(Default)]
+pub(crate) struct Transaction {
+    /// Leave to submit, taken at MAIL.
+    submit: Option<Permit>,
+    /// As the client named them.
+    named: Vec<Address>,
+    local: Vec<AccountId>,
+    remote: Vec<Address>,
+    bytes_announced: u64,
+}
+
+/// A reply to be given as it stands.
+type Refused = Reply;
+
+impl Asker<'_> {
+    fn gate(&self) -> &Gate {
+        &self.service.gate
+    }
+
+    /// MAIL. On submission the sender must own the address. RFC 6409 §6.1.
+    pub(crate) fn sender(&self, from: &MailFrom) -> Result<(Transaction, Reply), Refused> {
+        let mut transaction = Transaction { bytes_announced: from.size.unwrap_or(0), ..Transaction::default() };
+        if self.role.is_submission() {
+            // The empty reverse path is what receipts are sent with; `From` is checked all the same.
+            if let (Some(login), Some(address)) = (self.login, &from.reverse_path) {
+                self.owned(login, address)?;
+            }
+            let permit = self.gate().admit(self.session, Action::Submit, &Target::default()).map_err(of_refusal)?;
+            transaction.submit = Some(permit);
+        }
+        Ok((transaction, Reply::new(250, "2.1.0", "Sender OK")))
+    }
+
+    fn owned(&self, login: &Login, address: &Address) -> Result<(), Refused> {
+        match self.gate().owns(login.account, address) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                info!(session = %self.session.id, account = %login.account, "sender is not the account's");
+                Err(Reply::new(550, "5.7.1", format!("{} is not an address of yours", address.wire(false))))
+            }
+            Err(refusal) => Err(of_refusal(refusal)),
+        }
+    }
+
+    /// RCPT.
+    pub(crate) fn recipient(&self, transaction: &mut Transaction, path: ForwardPath) -> Result<Reply, Refused> {
+        let address = match path {
+            ForwardPath::To(address) => address,
+            ForwardPath::Postmaster => self.postmaster()?,
+        };
+        let (local, remote) = match self.gate().route(&address).map_err(of_refusal)? {
+            Route::To { local, remote } => {
+                for account in &local {
+                    self.check_room(*account, transaction.bytes_announced)?;
+                }
+                (local, remote)
+            }
+            Route::Unknown => {
+                info!(session = %self.session.id, "recipient unknown");
+                return Err(Reply::new(550, "5.1.1", "No such user here"));
+            }
+            Route::Remote if self.role.is_submission() => {
+                self.gate().admit(self.session, Action::Relay, &Target::default()).map_err(
+                    |refusal| match refusal {
+                        pli_gate::Refusal::NoRight => Reply::new(550, "5.7.1", "You may not send to other domains"),
+                        other => of_refusal(other),
+                    },
+                )?;
+                (Vec::new(), vec![address.clone()])
+            }
+            Route::Remote => {
+                info!(session = %self.session.id, "relaying refused");
+                return Err(Reply::new(550, "5.7.1", "Relaying denied"));
+            }
+        };
+        add_once(&mut transaction.local, local);
+        add_once(&mut transaction.remote, remote);
+        add_once(&mut transaction.named, vec![address]);
+        Ok(Reply::new(250, "2.1.5", "Recipient OK"))
+    }
+
+    /// RFC 5321 §4.5.1: `<Postmaster>` without a domain is ours.
+    fn postmaster(&self) -> Result<Address, Refused> {
+        let domains = self.gate().store().domains().map_err(|e| of_store_error(&e))?;
+        let domain = domains.first().map_or(self.service.hostname.as_str(), |domain| domain.name.as_str());
+        Address::new("postmaster", domain).map_err(|_| Reply::new(550, "5.1.1", "No such user here"))
+    }
+
+    fn check_room(&self, account: AccountId, bytes: u64) -> Result<Permit, Refused> {
+        let target = Target { account: Some(account), mailbox: None, adds: ByteCount::new(bytes) };
+        self.gate().admit(self.session, Action::Deliver, &target).map_err(of_refusal)
+    }
+
+    /// The end of the message: everything is checked that can be checked only now, and the one commit made.
+    pub(crate) async fn deliver(&self, transaction: Transaction, from: MailFrom, body: Vec<u8>, id: &str) -> Reply {
+        match self.try_deliver(transaction, from, body, id).await {
+            Ok(reply) | Err(reply) => reply,
+        }
+    }
+
+    async fn try_deliver(
+        &self,
+        transaction: Transaction,
+        from: MailFrom,
+        body: Vec<u8>,
+        id: &str,
+    ) -> Result<Reply, Refused> {
+        if loops(&body) {
+            return Err(Reply::new(554, "5.4.6", "The message has passed too many servers; it goes in a loop"));
+        }
+        let now = self.service.clock.now();
+        let body = match self.login {
+            Some(login) if self.role.is_submission() => {
+                self.check_from(login, &body)?;
+                let sender = from.reverse_path.as_ref().unwrap_or(&login.address);
+                repair(body, Some(sender), id, &self.service.hostname, now)
+            }
+            _ => body,
+        };
+        let message = self.with_trace(&transaction, &from, &body, id, now);
+        let eight_bit = !message.is_ascii();
+        let bytes = message.len() as u64;
+        let Transaction { submit, local, remote, .. } = transaction;
+        let (entrance, local, remote) = self.permits(submit, local, remote, bytes)?;
+        let (local_count, remote_count) = (local.len(), remote.len());
+        let prepared = self.prepare(message).await.map_err(|e| of_store_error(&e))?;
+        let delivery = Delivery {
+            prepared,
+            reverse_path: from.reverse_path,
+            local,
+            remote,
+            smtputf8: from.smtputf8,
+            eight_bit,
+            ends: Vec::new(),
+        };
+        match self.gate().store().deliver(entrance, delivery).await {
+            Ok(Committed { durable, .. }) => {
+                info!(session = %self.session.id, %id, bytes, local_count, remote_count, "message accepted");
+                Ok(accepted(durable, id))
+            }
+            Err(error) => {
+                error!(session = %self.session.id, %id, %error, "message not accepted");
+                Err(of_store_error(&error))
+            }
+        }
+    }
+
+    /// RFC 6409 §8.1: a submitted message speaks in its sender's name.
+    fn check_from(&self, login: &Login, body: &[u8]) -> Result<(), Refused> {
+        let found = header_addresses(body, "From", FROM_ADDRESSES_MAX + 1);
+        if found.is_empty() && pli_mime::fix::has_header(body, "From") {
+            return Err(Reply::new(550, "5.7.1", "The From field holds no address"));
+        }
+        if found.len() > FROM_ADDRESSES_MAX {
+            return Err(Reply::new(550, "5.7.1", "The From field holds too many addresses"));
+        }
+        for mailbox in found {
+            let part = |bytes: Option<Vec<u8>>| bytes.and_then(|b| String::from_utf8(b).ok());
+            let address = match (part(mailbox.mailbox), part(mailbox.host)) {
+                (Some(local), Some(host)) => quoted(&local, &host),
+                _ => None,
+            };
+            let Some(address) = address else {
+                return Err(Reply::new(550, "5.7.1", "The From field holds something that is no address"));
+            };
+            self.owned(login, &address)?;
+        }
+        Ok(())
+    }
+
+    /// RFC 5321 §4.4: `Received` always, `Return-Path` where the delivery is final for all recipients.
+    fn with_trace(&self, t: &Transaction, from: &MailFrom, body: &[u8], id: &str, now: UnixMillis) -> Vec<u8> {
+        let submitted = self.role.is_submission();
+        let received = Received {
+            session: self.session,
+            hostname: &self.service.hostname,
+            with: with(
+                self.role == Role::Lmtp,
+                self.esmtp,
+                self.session.tls.is_some(),
+                self.login.is_some(),
+                from.smtputf8,
+            ),
+            id,
+            only_recipient: match t.named.as_slice() {
+                [only] if from.smtputf8 || only.to_string().is_ascii() => Some(only),
+                _ => None,
+            },
+            submitted,
+            now,
+        };
+        let mut message = Vec::with_capacity(body.len() + 512);
+        if t.remote.is_empty() {
+            message.extend_from_slice(return_path(from.reverse_path.as_ref()).as_bytes());
+        }
+        message.extend_from_slice(received.field().as_bytes());
+        message.extend_from_slice(body);
+        message
+    }
+
+    /// One permit for the message and one for each recipient.
+    fn permits(
+        &self,
+        submit: Option<Permit>,
+        local: Vec<AccountId>,
+        remote: Vec<Address>,
+        bytes: u64,
+    ) -> Result<(Permit, Vec<LocalRecipient>, Vec<RemoteRecipient>), Refused> {
+        let entrance = match submit {
+            Some(permit) => permit,
+            None => self.gate().admit(self.session, Action::Deliver, &Target::default()).map_err(of_refusal)?,
+        };
+        let local = local
+            .into_iter()
+            .map(|account| {
+                let permit = self.check_room(account, bytes)?;
+                Ok(LocalRecipient { permit, account, mailbox: None, flags: FlagSet::default() })
+            })
+            .collect::<Result<Vec<_>, Refused>>()?;
+        let remote = remote
+            .into_iter()
+            .map(|forward_path| {
+                // To a remote target of an alias the server itself sends on, whoever the message came from.
+                let permit = if self.role.is_submission() {
+                    self.gate().admit(self.session, Action::Relay, &Target::default()).map_err(of_refusal)?
+                } else {
+                    self.gate().admit_system(Action::Relay)
+                };
+                Ok(RemoteRecipient { permit, forward_path, parameters: Vec::new() })
+            })
+            .collect::<Result<Vec<_>, Refused>>()?;
+        Ok((entrance, local, remote))
+    }
+
+    /// Sealing costs CPU; a large message must not keep a worker from other sessions.
+    async fn prepare(&self, message: Vec<u8>) -> Result<pli_store::Prepared, StoreError> {
+        let raw = Bytes::from(message);
+        if raw.len() <= PREPARE_INLINE_BYTES_MAX {
+            return self.gate().store().prepare(raw);
+        }
+        let store = self.gate().store().clone();
+        match tokio::task::spawn_blocking(move || store.prepare(raw)).await {
+            Ok(prepared) => prepared,
+            Err(_) => Err(StoreError::Stopped(String::from("sealing a message was interrupted"))),
+        }
+    }
+
+    /// AUTH.
+    pub(crate) async fn login(&self, user: &str, password: &pli_crypto::SecretString) -> Result<Login, Refused> {
+        self.gate().authenticate(self.session, user, password).await.map_err(|error| {
+            info!(session = %self.session.id, %error, "login refused");
+            crate::reply::of_auth_error(error)
+        })
+    }
+
+    /// Recipients that the account's profile lets one message have.
+    pub(crate) fn recipients_max(&self, login: &Login) -> Option<u32> {
+        self.gate().profile(login.account).ok().and_then(|profile| profile.recipients_max)
+    }
+}
+
+/// The local part comes without its quotes here.
+fn quoted(local: &str, host: &str) -> Option<Address> {
+    Address::new(local, host).ok().or_else(|| {
+        let escaped = local.replace('\\', "\\\\").replace('"', "\\\"");
+        Address::new(&format!("\"{escaped}\""), host).ok()
+    })
+}
+
+/// The only way to a positive reply after a message: with the proof that it is on disk.
+fn accepted(_proof: Durable, id: &str) -> Reply {
+    Reply::new(250, "2.0.0", format!("OK, queued as {id}"))
+}
+
+/// The transaction that a question was about is gone: a defect, answered as a temporary failure.
+pub(crate) fn lost() -> Reply {
+    error!("a question came without its transaction");
+    unavailable()
+}
+
+fn add_once<T: PartialEq>(list: &mut Vec<T>, more: Vec<T>) {
+    for item in more {
+        if !list.contains(&item) {
+            list.push(item);
+        }
+    }
+}
