@@ -165,10 +165,24 @@ impl Session {
         let verb = body.verb();
         self.counts.commands = self.counts.commands.saturating_add(1);
         let result = match self.enter(verb) {
-            Ok(()) => self.dispatch(&tag, body).await,
+            Ok(()) => {
+                if self.looks_anew() {
+                    self.tell(false);
+                }
+                self.dispatch(&tag, body).await
+            }
             Err(fail) => Err(fail),
         };
         self.answer(&tag, verb, result)
+    }
+
+    /// Whether the command that runs looks the mailbox up by UID or searches it: then it sees what is there now, not
+    /// only what the client has been told (clients.md: `UID FETCH n:*` sees what another session moved in).
+    fn looks_anew(&self) -> bool {
+        self.row.is_some_and(|row| {
+            row.states.with_mailbox_only()
+                && (row.verb.starts_with("UID ") || matches!(row.verb, "SEARCH" | "SORT" | "THREAD"))
+        })
     }
 
     /// Finds the row and checks the state.

@@ -32,6 +32,11 @@ impl States {
     pub const fn with_mailbox(self) -> bool {
         self.0 & 4 != 0
     }
+    /// Whether a mailbox must be open.
+    #[must_use]
+    pub const fn with_mailbox_only(self) -> bool {
+        self.0 == Self::SELECTED.0
+    }
     const fn words(self) -> &'static str {
         match self.0 {
             1 => "before login",
