@@ -255,7 +255,10 @@ pub(crate) fn read(
         file.read_exact_at(&mut begin, start).map_err(at)?;
     }
     let table = parse_table(begin.get(BODY_HEAD_BYTES..table_end).unwrap_or_default());
-    let range = range.map_or(0..row.size, |r| r.start.min(row.size)..r.end.min(row.size));
+    let range = range.map_or(0..row.size, |r| {
+        let start = r.start.min(row.size);
+        start..r.end.clamp(start, row.size)
+    });
     let mut out = Vec::with_capacity(usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(0));
     let (mut stored_at, mut plain_at) = (table_end, 0_u64);
     for (index, chunk) in table.iter().enumerate() {
