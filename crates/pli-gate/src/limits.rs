@@ -8,18 +8,22 @@ pub const VERIFYING_MAX: usize = 2;
 pub const LOGINS_WAITING_MAX: usize = 512;
 /// Longest login name looked at, in bytes.
 pub const LOGIN_BYTES_MAX: usize = 320;
-/// Failures from one address, or for one account, that cost no delay.
+/// Failures for one account that cost no delay.
 pub const FAILURES_FREE: u32 = 3;
+/// Failures from one network that cost no delay: behind a school's address stand thousands, and some mistype.
+pub const NETWORK_FAILURES_FREE: u32 = 50;
 /// The first delay; it doubles with each failure.
 pub const DELAY_FIRST: Duration = Duration::from_millis(250);
 /// The longest delay.
 pub const DELAY_MAX: Duration = Duration::from_secs(15);
 /// One failure is forgotten after this much time without another.
 pub const FAILURE_FORGOTTEN: Duration = Duration::from_secs(60);
-/// Failures counted at most for one key: after a quiet hour everything is forgotten.
+/// Failures counted beyond the free ones: after a quiet hour everything is forgotten.
 pub const FAILURES_COUNTED_MAX: u32 = 60;
-/// Logins from one address, or for one account, that wait out a delay at once; more get [`crate::AuthError::Slowed`].
-pub const DELAYED_PER_KEY_MAX: u32 = 4;
+/// Logins for one account that wait out a delay at once; more get [`crate::AuthError::Slowed`].
+pub const DELAYED_PER_ACCOUNT_MAX: u32 = 4;
+/// The same for one network.
+pub const DELAYED_PER_NETWORK_MAX: u32 = 64;
 /// Addresses and accounts whose failures are kept; beyond it those longest without a failure are forgotten.
 pub const FAILURE_KEYS_MAX: usize = 20_000;
 /// Pairs of account and address that logged in with success, and are not slowed down by the failures of others.

@@ -12,8 +12,8 @@ use std::time::Duration;
 use pli_types::AccountId;
 
 use crate::limits::{
-    DELAY_FIRST, DELAY_MAX, DELAYED_PER_KEY_MAX, FAILURE_FORGOTTEN, FAILURE_KEYS_MAX, FAILURES_COUNTED_MAX,
-    FAILURES_FREE, KNOWN_PAIR_KEPT, KNOWN_PAIRS_MAX, SUBMITTERS_MAX,
+    DELAY_FIRST, DELAY_MAX, DELAYED_PER_ACCOUNT_MAX, DELAYED_PER_NETWORK_MAX, FAILURE_FORGOTTEN, FAILURE_KEYS_MAX,
+    FAILURES_COUNTED_MAX, FAILURES_FREE, KNOWN_PAIR_KEPT, KNOWN_PAIRS_MAX, NETWORK_FAILURES_FREE, SUBMITTERS_MAX,
 };
 
 /// A map that forgets its longest untouched entries instead of growing.
@@ -73,6 +73,23 @@ enum Key {
     Network(IpAddr),
 }
 
+impl Key {
+    /// Failures that cost nothing.
+    const fn free(&self) -> u32 {
+        match self {
+            Self::Account(_) => FAILURES_FREE,
+            Self::Network(_) => NETWORK_FAILURES_FREE,
+        }
+    }
+    /// Attempts that may wait at once.
+    const fn delayed_max(&self) -> u32 {
+        match self {
+            Self::Account(_) => DELAYED_PER_ACCOUNT_MAX,
+            Self::Network(_) => DELAYED_PER_NETWORK_MAX,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Failures {
     count: u32,
@@ -125,10 +142,12 @@ impl LoginThrottle {
         if self.is_known(login, ip, now) {
             return Before::Go;
         }
-        let count = Self::keys(login, ip).map(|k| self.counted(&k, now)).max().unwrap_or(0);
-        let Some(beyond) = count.checked_sub(FAILURES_FREE).filter(|b| *b > 0) else { return Before::Go };
+        let beyond = Self::keys(login, ip).map(|k| self.counted(&k, now).saturating_sub(k.free())).max().unwrap_or(0);
+        if beyond == 0 {
+            return Before::Go;
+        }
         for key in Self::keys(login, ip) {
-            if self.failures.get(&key).is_some_and(|(f, _)| f.waiting >= DELAYED_PER_KEY_MAX) {
+            if self.failures.get(&key).is_some_and(|(f, _)| f.waiting >= key.delayed_max()) {
                 return Before::Refuse;
             }
         }
@@ -158,8 +177,9 @@ impl LoginThrottle {
         }
         for key in Self::keys(login, ip) {
             let counted = self.counted(&key, now);
+            let max = key.free().saturating_add(FAILURES_COUNTED_MAX);
             let entry = self.failures.touch(key, now, Failures::default);
-            entry.count = counted.saturating_add(1).min(FAILURES_COUNTED_MAX);
+            entry.count = counted.saturating_add(1).min(max);
         }
     }
 
@@ -235,13 +255,17 @@ mod tests {
         t.waited("a", ip("192.0.2.1"));
         t.failed("a", ip("192.0.2.1"), S(0));
         assert_eq!(t.before("a", ip("198.51.100.7"), S(0)), Before::Wait(DELAY_FIRST * 2), "the account counts");
-        assert_eq!(t.before("b", ip("192.0.2.1"), S(0)), Before::Wait(DELAY_FIRST * 2), "so does the address");
+        assert_eq!(t.before("b", ip("192.0.2.1"), S(0)), Before::Go, "others behind the address are not slowed yet");
+        for _ in 0..NETWORK_FAILURES_FREE {
+            t.failed("c", ip("192.0.2.1"), S(0));
+        }
+        assert!(matches!(t.before("b", ip("192.0.2.1"), S(0)), Before::Wait(_)), "after many, so does the address");
         assert_eq!(t.before("b", ip("192.0.2.2"), S(0)), Before::Go);
-        for _ in 0..100 {
+        for _ in 0..200 {
             t.failed("a", ip("192.0.2.1"), S(1));
         }
         assert_eq!(t.before("a", None, S(1)), Before::Wait(DELAY_MAX));
-        assert_eq!(t.before("a", None, S(1 + 60 * 60)), Before::Go, "an hour later nothing counts");
+        assert_eq!(t.before("a", None, S(1 + 64 * 60)), Before::Go, "an hour later nothing counts");
     }
 
     #[test]
@@ -263,7 +287,7 @@ mod tests {
         for _ in 0..10 {
             t.failed("a", ip("192.0.2.1"), S(0));
         }
-        for _ in 0..DELAYED_PER_KEY_MAX {
+        for _ in 0..DELAYED_PER_ACCOUNT_MAX {
             assert!(matches!(t.before("a", ip("192.0.2.1"), S(0)), Before::Wait(_)));
         }
         assert_eq!(t.before("a", ip("192.0.2.1"), S(0)), Before::Refuse);
