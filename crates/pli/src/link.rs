@@ -2,6 +2,7 @@
 //! server runs. Both end in the same code; which of the two it was is told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pli_admin::{AdminService, CallError, Client, Reply, Request};
 use pli_types::{SessionId, SessionInfo};
@@ -9,10 +10,14 @@ use serde_json::Value;
 
 use crate::cli::Global;
 use crate::config::{self, Loaded};
-use crate::failure::{Failure, IO, NO_PERMISSION, SOFTWARE};
+use crate::failure::{Failure, IO, NO_PERMISSION, SOFTWARE, TEMPORARY};
 use crate::instance::Instance;
 use crate::output;
 use crate::texts::Text;
+
+/// How often a store in use is tried again, and after how long.
+const IN_USE_TRIES: u32 = 50;
+const IN_USE_PAUSE: Duration = Duration::from_millis(100);
 
 /// An open way.
 pub enum Link {
@@ -52,12 +57,23 @@ impl Direct {
 }
 
 impl Link {
-    /// The server's, if one runs; else the store.
+    /// The server's, if one runs; else the store. A store in use by somebody who does not answer yet (a server that
+    /// starts or ends, another command) is waited for, a few seconds at most.
     pub async fn open(loaded: &Loaded) -> Result<Self, Failure> {
-        match Client::connect(&loaded.socket()).await {
-            Ok(client) => Ok(Self::Server(client)),
-            Err(CallError::NotRunning) => Ok(Self::Store(Box::new(Direct::over(Instance::open(loaded, None)?)))),
-            Err(error) => Err(socket_failure(&error)),
+        let mut tries = IN_USE_TRIES;
+        loop {
+            match Client::connect(&loaded.socket()).await {
+                Ok(client) => return Ok(Self::Server(client)),
+                Err(CallError::NotRunning) => {}
+                Err(error) => return Err(socket_failure(&error)),
+            }
+            match Instance::open(loaded, None) {
+                Ok(instance) => return Ok(Self::Store(Box::new(Direct::over(instance)))),
+                Err(failure) if failure.code == TEMPORARY && tries > 0 => {}
+                Err(failure) => return Err(failure),
+            }
+            tries -= 1;
+            tokio::time::sleep(IN_USE_PAUSE).await;
         }
     }
     /// Asks.
