@@ -287,9 +287,12 @@ impl Session {
                 Mode::Data(decoder) => {
                     let mut decoder = *decoder;
                     let ended = self.take_data(&mut decoder);
+                    if self.discarding_too_much() {
+                        return self.give_up();
+                    }
                     if !ended {
                         self.mode = Mode::Data(decoder);
-                        return if self.discarding_too_much() { self.give_up() } else { self.want_input() };
+                        return self.want_input();
                     }
                     if let Some(step) = self.message_ended() {
                         return step;
@@ -751,6 +754,7 @@ impl Transaction {
         // RFC 1870 §6.3: the announced size is a hint; what came is what counts.
         if self.body.len() as u64 + bytes.len() as u64 > max {
             self.refuse(Reply::new(552, "5.3.4", "The message is larger than this server takes"));
+            self.discarded = self.discarded.saturating_add(bytes.len() as u64);
             return;
         }
         if self.body.is_empty() {

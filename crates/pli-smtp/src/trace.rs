@@ -47,7 +47,7 @@ impl Received<'_> {
         if let Some(recipient) = self.only_recipient {
             out.push_str(&format!("\r\n\tfor <{recipient}>"));
         }
-        out.push_str(&format!(";\r\n\t{}\r\n", date(self.now)));
+        out.push_str(&format!("; {}\r\n", date(self.now)));
         out
     }
 }
@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(
             received.field(),
             "Received: from mx.test ([IPv6:2001:db8::1])\r\n\tby mail.example.org (Pli) with ESMTPS\r\n\t(using TLSv1.3 \
-             TLS13_AES_128_GCM_SHA256)\r\n\tid 1.1\r\n\tfor <bob@example.org>;\r\n\tTue, 14 Nov 2023 22:13:20 +0000\r\n"
+             TLS13_AES_128_GCM_SHA256)\r\n\tid 1.1\r\n\tfor <bob@example.org>; Tue, 14 Nov 2023 22:13:20 +0000\r\n"
         );
         received.submitted = true;
         assert!(!received.field().contains("2001:db8"));
