@@ -452,7 +452,8 @@ impl DiskFile for SimFile {
         Ok(())
     }
     fn write_all_at(&self, slices: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
-        let mut bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        let mut bytes: Vec<u8> = Vec::with_capacity(slices.iter().map(|slice| slice.len()).sum());
+        slices.iter().for_each(|slice| bytes.extend_from_slice(slice));
         let mut world = self.world.lock();
         self.check(&world)?;
         world.writes = world.writes.saturating_add(1);

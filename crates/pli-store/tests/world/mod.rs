@@ -53,7 +53,7 @@ pub struct World {
     pub index: IndexEngine,
     pub clock: Arc<SimClock>,
     pub disk: Option<SimDisk>,
-    _temporary: Option<tempfile::TempDir>,
+    pub temporary: Option<tempfile::TempDir>,
 }
 
 impl World {
@@ -70,7 +70,7 @@ impl World {
             index,
             clock,
             disk: None,
-            _temporary: Some(temporary),
+            temporary: Some(temporary),
         }
     }
     /// On a simulated disk.
@@ -84,7 +84,7 @@ impl World {
             index: IndexEngine::Memory,
             clock,
             disk: Some(disk),
-            _temporary: None,
+            temporary: None,
         }
     }
     pub fn options(&self) -> StoreOptions {
@@ -163,6 +163,11 @@ impl Open {
     pub fn body(&self, account: AccountId, entry: Entry) -> Result<Bytes, StoreError> {
         let permit = self.permit(Action::FetchContent, Some(account));
         self.store.read(&permit).unwrap().body(&self.keys(account), entry.email, None)
+    }
+    /// The same with keys opened before.
+    pub fn body_with(&self, keys: &Opened, account: AccountId, entry: Entry) -> Result<Bytes, StoreError> {
+        let permit = self.permit(Action::FetchContent, Some(account));
+        self.store.read(&permit).unwrap().body(keys, entry.email, None)
     }
     pub async fn deliver(&self, accounts: &[AccountId], raw: &Bytes) -> Result<Committed<Delivered>, StoreError> {
         self.deliver_all(accounts, &[], raw).await
