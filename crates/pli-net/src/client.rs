@@ -24,9 +24,7 @@ impl ClientTls {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AcceptAny { algorithms }))
             .with_no_client_auth();
-        Ok(Self {
-            connector: TlsConnector::from(Arc::new(config)),
-        })
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)) })
     }
 
     pub(crate) const fn connector(&self) -> &TlsConnector {

@@ -28,11 +28,7 @@ enum Stream {
 impl Connection {
     /// A connection in the clear.
     pub fn plain(stream: TcpStream) -> io::Result<Self> {
-        Ok(Self {
-            peer: stream.peer_addr()?,
-            local: stream.local_addr()?,
-            stream: Stream::Plain(stream),
-        })
+        Ok(Self { peer: stream.peer_addr()?, local: stream.local_addr()?, stream: Stream::Plain(stream) })
     }
     /// Runs the server side of a TLS handshake (implicit TLS, or after STARTTLS). The caller must have thrown away
     /// every byte it read in the clear (RFC 3207 §4.2).
@@ -40,16 +36,9 @@ impl Connection {
         match self.stream {
             Stream::Plain(stream) => {
                 let tls = acceptor.accept(stream).await?;
-                Ok(Self {
-                    stream: Stream::Tls(Box::new(TlsStream::Server(tls))),
-                    peer: self.peer,
-                    local: self.local,
-                })
+                Ok(Self { stream: Stream::Tls(Box::new(TlsStream::Server(tls))), peer: self.peer, local: self.local })
             }
-            Stream::Tls(_) => Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "already inside TLS",
-            )),
+            Stream::Tls(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "already inside TLS")),
         }
     }
     /// Opens a connection to another server, in the clear. The caller sets the time limit.
@@ -65,16 +54,9 @@ impl Connection {
                 let name = ServerName::try_from(name.to_owned())
                     .unwrap_or_else(|_| ServerName::IpAddress(self.peer.ip().into()));
                 let tls = tls.connector().connect(name, stream).await?;
-                Ok(Self {
-                    stream: Stream::Tls(Box::new(TlsStream::Client(tls))),
-                    peer: self.peer,
-                    local: self.local,
-                })
+                Ok(Self { stream: Stream::Tls(Box::new(TlsStream::Client(tls))), peer: self.peer, local: self.local })
             }
-            Stream::Tls(_) => Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "already inside TLS",
-            )),
+            Stream::Tls(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "already inside TLS")),
         }
     }
     /// The other side.
@@ -99,20 +81,13 @@ impl Connection {
                 .protocol_version()
                 .map(|v| format!("{v:?}").replace("TLSv1_", "TLSv1."))
                 .unwrap_or_default(),
-            cipher: session
-                .negotiated_cipher_suite()
-                .map(|c| format!("{:?}", c.suite()))
-                .unwrap_or_default(),
+            cipher: session.negotiated_cipher_suite().map(|c| format!("{:?}", c.suite())).unwrap_or_default(),
         })
     }
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
@@ -121,11 +96,7 @@ impl AsyncRead for Connection {
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.get_mut().stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Stream::Tls(stream) => Pin::new(stream).poll_write(cx, buf),

@@ -41,11 +41,7 @@ impl ConnectionLimits {
     /// With a limit for all and one for each address.
     #[must_use]
     pub fn new(connections_max: usize, connections_per_address_max: usize) -> Arc<Self> {
-        Arc::new(Self {
-            connections_max,
-            connections_per_address_max,
-            counts: Mutex::default(),
-        })
+        Arc::new(Self { connections_max, connections_per_address_max, counts: Mutex::default() })
     }
 
     /// Counts a connection from `address`, or says why not.
@@ -65,10 +61,7 @@ impl ConnectionLimits {
         *of_address += 1;
         counts.total += 1;
         drop(counts);
-        Ok(ConnectionGuard {
-            limits: self.clone(),
-            key,
-        })
+        Ok(ConnectionGuard { limits: self.clone(), key })
     }
 
     /// Connections now.
@@ -104,13 +97,7 @@ fn key(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        reason = "tests"
-    )]
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
     use super::*;
 
     #[test]
@@ -132,10 +119,7 @@ mod tests {
     fn one_ipv6_network_counts_as_one() {
         let limits = ConnectionLimits::new(10, 1);
         let _guard = limits.enter("2001:db8:1:2::1".parse().unwrap()).unwrap();
-        assert_eq!(
-            limits.enter("2001:db8:1:2:ffff::9".parse().unwrap()).err(),
-            Some(LimitReached::Address)
-        );
+        assert_eq!(limits.enter("2001:db8:1:2:ffff::9".parse().unwrap()).err(), Some(LimitReached::Address));
         assert!(limits.enter("2001:db8:1:3::1".parse().unwrap()).is_ok());
         // An IPv4 address mapped into IPv6 counts as itself.
         let _v4 = limits.enter("192.0.2.7".parse().unwrap()).unwrap();

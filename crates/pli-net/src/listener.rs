@@ -34,9 +34,7 @@ pub enum BindError {
         address: SocketAddr,
     },
     /// Ports under 1024 need a privilege.
-    #[error(
-        "{door}: no permission to listen on {address} (ports under 1024 need CAP_NET_BIND_SERVICE)"
-    )]
+    #[error("{door}: no permission to listen on {address} (ports under 1024 need CAP_NET_BIND_SERVICE)")]
     Forbidden {
         /// Which door.
         door: String,
@@ -66,24 +64,11 @@ impl Listener {
     /// IPv6 address listens for IPv6 only, so that `[::]` and `0.0.0.0` can stand side by side.
     pub fn bind(door: &str, address: SocketAddr) -> Result<Self, BindError> {
         let inner = bind(address).map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => BindError::InUse {
-                door: door.to_owned(),
-                address,
-            },
-            io::ErrorKind::PermissionDenied => BindError::Forbidden {
-                door: door.to_owned(),
-                address,
-            },
-            _ => BindError::Other {
-                door: door.to_owned(),
-                address,
-                error,
-            },
+            io::ErrorKind::AddrInUse => BindError::InUse { door: door.to_owned(), address },
+            io::ErrorKind::PermissionDenied => BindError::Forbidden { door: door.to_owned(), address },
+            _ => BindError::Other { door: door.to_owned(), address, error },
         })?;
-        Ok(Self {
-            door: door.to_owned(),
-            inner,
-        })
+        Ok(Self { door: door.to_owned(), inner })
     }
     /// Where it listens (with the port that port 0 became).
     pub fn address(&self) -> io::Result<SocketAddr> {
@@ -97,11 +82,7 @@ impl Listener {
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -170,13 +151,8 @@ where
     debug!(%door, "closed");
 }
 
-async fn one<H, F>(
-    stream: TcpStream,
-    guard: ConnectionGuard,
-    options: ServeOptions,
-    handler: Arc<H>,
-    door: Arc<str>,
-) where
+async fn one<H, F>(stream: TcpStream, guard: ConnectionGuard, options: ServeOptions, handler: Arc<H>, door: Arc<str>)
+where
     H: Fn(Connection, CancellationToken) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
@@ -190,8 +166,7 @@ async fn one<H, F>(
     if let Some(tls) = &options.implicit_tls {
         let peer = connection.peer();
         let acceptor = tls.acceptor();
-        let handshake =
-            tokio::time::timeout(options.handshake_timeout, connection.upgrade(&acceptor));
+        let handshake = tokio::time::timeout(options.handshake_timeout, connection.upgrade(&acceptor));
         let done = tokio::select! {
             () = options.shutdown.token().cancelled() => return,
             done = handshake => done,

@@ -32,8 +32,6 @@ impl Shutdown {
     pub async fn finish(&self, bound: Duration) -> bool {
         self.token.cancel();
         self.tracker.close();
-        tokio::time::timeout(bound, self.tracker.wait())
-            .await
-            .is_ok()
+        tokio::time::timeout(bound, self.tracker.wait()).await.is_ok()
     }
 }

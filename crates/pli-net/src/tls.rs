@@ -44,9 +44,7 @@ pub struct TlsConfig {
 impl TlsConfig {
     /// From the contents of the chain file and of the key file, both PEM. TLS 1.2 and 1.3.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, TlsError> {
-        Ok(Self {
-            loaded: RwLock::new(load(chain, key)?),
-        })
+        Ok(Self { loaded: RwLock::new(load(chain, key)?) })
     }
 
     /// Takes a new chain and key; on an error the old ones stay.
@@ -70,9 +68,8 @@ impl TlsConfig {
 }
 
 fn load(chain: &[u8], key: &[u8]) -> Result<Loaded, TlsError> {
-    let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain)
-        .collect::<Result<_, _>>()
-        .map_err(|e| TlsError::Chain(e.to_string()))?;
+    let certificates: Vec<CertificateDer<'static>> =
+        CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>().map_err(|e| TlsError::Chain(e.to_string()))?;
     if certificates.is_empty() {
         return Err(TlsError::Chain(String::from("it holds none")));
     }
@@ -85,8 +82,5 @@ fn load(chain: &[u8], key: &[u8]) -> Result<Loaded, TlsError> {
     resuming.ticketer = rustls::crypto::ring::Ticketer::new()?;
     ticketless.session_storage = Arc::new(NoServerSessionStorage {});
     ticketless.send_tls13_tickets = 0;
-    Ok(Loaded {
-        resuming: Arc::new(resuming),
-        ticketless: Arc::new(ticketless),
-    })
+    Ok(Loaded { resuming: Arc::new(resuming), ticketless: Arc::new(ticketless) })
 }
