@@ -20,6 +20,9 @@ pub const PATTERN_STEPS_MAX: u32 = 100_000;
 pub const WRITE_TIMEOUT_S: u64 = 300;
 /// BINARY and decoded search look at this many bytes of one part.
 pub const DECODE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// A refused message that the client sends without waiting is read and dropped up to so many times the size limit;
+/// for a larger one the session ends with `* BYE [TOOBIG]`.
+pub const SKIP_TIMES_MAX: u64 = 4;
 /// Messages that one APPEND may carry (RFC 3502). `NO [LIMIT]`.
 pub const MULTIAPPEND_COUNT_MAX: usize = 100;
 /// RFC 2971 §3.3: bytes of a client's name that logs keep.

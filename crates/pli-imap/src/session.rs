@@ -19,6 +19,11 @@ use crate::state::{Enabled, Open, Selected, State};
 use crate::table::{self, Need, Row, Tells};
 use crate::wire::{Step, Stream, Wire};
 
+/// The texts of BYE.
+pub const SHUTDOWN: &str = "Server is shutting down";
+/// RFC 9051 §5.4
+pub const AUTOLOGOUT: &str = "Autologout, idle for too long";
+
 /// One connection.
 pub struct Session {
     pub(crate) service: Arc<ImapService>,
@@ -122,18 +127,22 @@ impl Session {
         Ok(Some(matches!(self.state, State::Logout)))
     }
 
-    /// False when the session ends.
-    async fn wait_for_input(&mut self) -> io::Result<bool> {
-        let limit = match self.state {
+    /// How long the peer may be silent now.
+    fn time_limit_s(&self) -> u64 {
+        match self.state {
             State::NotAuthenticated { .. } => self.service.config.login_timeout_s,
             _ => self.service.config.idle_timeout_s,
-        };
-        match self.wait(Duration::from_secs(limit)).await? {
+        }
+    }
+
+    /// False when the session ends.
+    async fn wait_for_input(&mut self) -> io::Result<bool> {
+        match self.wait(Duration::from_secs(self.time_limit_s())).await? {
             Wait::Input => Ok(true),
             Wait::Gone => Ok(false),
-            Wait::Shutdown => self.bye("Server is shutting down").await,
+            Wait::Shutdown => self.bye(SHUTDOWN).await,
             // RFC 9051 §5.4
-            Wait::Timeout => self.bye("Autologout, idle for too long").await,
+            Wait::Timeout => self.bye(AUTOLOGOUT).await,
         }
     }
 
@@ -157,6 +166,18 @@ impl Session {
                 Ok(Err(error)) => Err(error),
             },
         }
+    }
+
+    /// In the midst of a command: more bytes, or the end of the session. What was not whole leaves nothing behind.
+    pub(crate) async fn read_on(&mut self) -> Result<(), Fail> {
+        let (text, kind) = match self.wait(Duration::from_secs(self.time_limit_s())).await? {
+            Wait::Input => return Ok(()),
+            Wait::Gone => return Err(Fail::Io(io::ErrorKind::UnexpectedEof.into())),
+            Wait::Shutdown => (SHUTDOWN, io::ErrorKind::ConnectionAborted),
+            Wait::Timeout => (AUTOLOGOUT, io::ErrorKind::TimedOut),
+        };
+        self.bye(text).await?;
+        Err(Fail::Io(kind.into()))
     }
 
     /// Runs a command and writes its tagged answer.

@@ -405,3 +405,137 @@ async fn names_are_utf7_until_utf8_is_enabled() {
     let text = client.ok("LIST \"\" \"*\"").await;
     assert!(text.contains("\"\u{c9}l\u{e9}ments envoy\u{e9}s\""), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hostile_messages_are_kept_and_read() {
+    let server = server().await;
+    let mut client = server.inbox().await;
+    let header = format!("Subject: big\r\nX-Big: {}\r\n\r\nbody\r\n", "x".repeat(10 << 20));
+    let mut nested = String::new();
+    for n in 0..10_000 {
+        nested.push_str(&format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n"));
+    }
+    let nul = "Subject: nul\r\n\r\na\0b\r\n";
+    for text in [&header, &nested, nul, "", "\r\n", "no colon"] {
+        if text.is_empty() {
+            continue;
+        }
+        client.append("INBOX", "", text).await;
+    }
+    let text = client
+        .ok("FETCH 1:* (RFC822.SIZE ENVELOPE BODYSTRUCTURE BODY.PEEK[1] BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
+        .await;
+    assert_eq!(text.matches(" FETCH (").count(), 5, "{}", &text[..500]);
+    assert!(client.ok("FETCH 1 BODY.PEEK[]").await.contains(&header));
+    assert!(client.ok("FETCH 3 BODY.PEEK[]").await.contains("a\0b"));
+    assert!(client.ok("SEARCH SUBJECT big").await.starts_with("* SEARCH 1\r\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unfinished_literal_leaves_nothing() {
+    let server = server().await;
+    let mut client = server.login("alice").await;
+    client.send("x APPEND INBOX {1000+}\r\nSubject: half").await;
+    drop(client);
+    let mut client = server.login("alice").await;
+    assert!(client.ok("STATUS INBOX (MESSAGES UIDNEXT)").await.contains("(MESSAGES 0 UIDNEXT 1)"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_messages_in_one_append_are_one_commit() {
+    let server = server().await;
+    let mut client = server.inbox().await;
+    let text = client.ok("APPEND INBOX (\\Seen) {12+}\r\nSubject: a\r\n (\\Flagged) \"17-Jul-2026 02:44:25 -0700\" {12+}\r\nSubject: b\r\n").await;
+    assert!(text.contains(" 1:2] "), "{text}");
+    let text = client.ok("FETCH 2 (FLAGS INTERNALDATE)").await;
+    assert!(text.contains("FLAGS (\\Flagged) INTERNALDATE \"17-Jul-2026 09:44:25 +0000\""), "{text}");
+    // A bad second message takes the first one with it.
+    let text = client.run("APPEND INBOX {12+}\r\nSubject: a\r\n {12+}\r\nSubject: b\r\n oops").await;
+    assert!(text.starts_with("a BAD"), "{text}");
+    assert!(client.ok("STATUS INBOX (MESSAGES)").await.contains("(MESSAGES 2)"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_literal_too_large_to_skip_ends_the_session() {
+    let server = server_with(ImapConfig { message_bytes_max: 100, ..ImapConfig::default() }, None).await;
+    let mut client = server.login("alice").await;
+    client.send("x APPEND INBOX {99999999999+}\r\n").await;
+    assert!(client.line().await.starts_with("* BYE [TOOBIG]"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn binary_undoes_the_encoding() {
+    let server = server().await;
+    let mut client = server.inbox().await;
+    let text = "Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\naGVsbG8=\r\n";
+    client.append("INBOX", "", text).await;
+    let text = client.ok("FETCH 1 (BINARY.PEEK[1] BINARY.SIZE[1])").await;
+    assert!(text.contains("BINARY[1] {5}\r\nhello BINARY.SIZE[1] 5)"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn uid_fetch_sees_what_another_session_moved_in() {
+    let server = server().await;
+    let mut one = server.inbox().await;
+    one.append("INBOX", "", &message("x")).await;
+    let mut two = server.login("alice").await;
+    two.ok("SELECT Archive").await;
+    one.ok("MOVE 1 Archive").await;
+    let text = two.ok("UID FETCH 1:* FLAGS").await;
+    assert!(text.starts_with("* 1 EXISTS\r\n") && text.contains("* 1 FETCH (UID 1 FLAGS ())"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_reads_slowly_holds_up_nobody() {
+    let server = server().await;
+    let mut slow = server.inbox().await;
+    let body = format!("{}{}", message("big"), "0123456789abcdef\r\n".repeat(100_000));
+    slow.append("INBOX", "", &body).await;
+    // Asks for far more than the pipe holds, and does not read.
+    slow.send("x FETCH 1 BODY.PEEK[]\r\n").await;
+    let mut other = server.inbox().await;
+    other.ok("STORE 1 +FLAGS (\\Seen)").await;
+    assert!(slow.until("x OK").await.contains(&body));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn recursive_match_shows_levels_above_subscribed_names() {
+    let server = server().await;
+    let mut client = server.login("alice").await;
+    client.ok("CREATE top/sub").await;
+    client.ok("SUBSCRIBE top/sub").await;
+    client.ok("UNSUBSCRIBE top").await;
+    let text = client.ok("LIST (SUBSCRIBED RECURSIVEMATCH) \"\" \"top%\"").await;
+    assert!(text.contains("\"/\" top (\"CHILDINFO\" (\"SUBSCRIBED\"))"), "{text}");
+    assert!(client.ok("LSUB \"\" \"top%\"").await.contains("* LSUB (\\Noselect) \"/\" top"));
+    assert!(client.run("LIST (RECURSIVEMATCH) \"\" *").await.starts_with("a BAD"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rev2_changes_what_select_and_search_say() {
+    let server = server().await;
+    let mut client = server.login("alice").await;
+    assert!(client.ok("ENABLE IMAP4rev2 X-UNKNOWN").await.contains("* ENABLED IMAP4rev2\r\n"));
+    let text = client.ok("SELECT INBOX").await;
+    assert!(text.contains("* LIST () \"/\" INBOX") && !text.contains("RECENT"), "{text}");
+    assert!(client.ok("SEARCH ALL").await.starts_with("* ESEARCH (TAG "));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silence_before_login_ends_the_session() {
+    let server = server_with(ImapConfig { login_timeout_s: 1, ..ImapConfig::default() }, None).await;
+    let mut client = server.connect().await;
+    assert!(client.line().await.starts_with("* BYE"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_accounts_see_nothing_of_each_other() {
+    let server = server().await;
+    let mut alice = server.inbox().await;
+    alice.append("INBOX", "", &message("private")).await;
+    alice.ok("CREATE secret").await;
+    let mut bob = server.login("bob").await;
+    assert!(bob.ok("SELECT INBOX").await.contains("* 0 EXISTS"));
+    assert!(bob.run("SELECT secret").await.contains("NO [NONEXISTENT]"));
+    assert!(!bob.ok("LIST \"\" *").await.contains("secret"));
+}

@@ -3,12 +3,10 @@
 //! The gate is asked when the literal is announced, before a byte of it is read: a client that waits gets `NO` in
 //! place of `+`; from one that does not wait, the bytes are read and dropped.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use pli_gate::Target;
 use pli_imap_proto::{
-    Announced, AppendMeta, AppendPrefix, Code, CommandError, Tag, parse_append_end, parse_append_next,
+    Announced, AppendMeta, AppendPrefix, Code, CommandError, Status, Tag, parse_append_end, parse_append_next,
     parse_append_prefix,
 };
 use pli_store::{AppendMessage, Mailbox};
@@ -16,8 +14,9 @@ use pli_types::{Action, ByteCount};
 
 use super::find_target;
 use crate::fail::{Fail, Reply, ReplyCode};
-use crate::limits::{APPEND_RESERVE_BYTES, MULTIAPPEND_COUNT_MAX};
-use crate::session::{Session, Wait};
+use crate::limits::{APPEND_RESERVE_BYTES, MULTIAPPEND_COUNT_MAX, SKIP_TIMES_MAX};
+use crate::session::Session;
+use crate::state::State;
 use crate::wire::Step;
 
 /// How an APPEND that is not whole goes on.
@@ -80,6 +79,12 @@ async fn take(session: &mut Session, prefix: AppendPrefix, first: Announced) -> 
     loop {
         total = total.saturating_add(announced.bytes);
         if let Err(fail) = fits(session, &mailbox, announced, total, messages.len()) {
+            let skippable = session.service.config.message_bytes_max.saturating_mul(SKIP_TIMES_MAX);
+            if !announced.sync && announced.bytes > skippable {
+                // RFC 7888 §4: so much is not skipped.
+                session.wire.out.untagged(Status::Bye, Some(Code::TooBig), "Literal too long");
+                session.state = State::Logout;
+            }
             session.wire.framer.refuse();
             return End::Answer(Err(fail));
         }
@@ -129,26 +134,9 @@ async fn stream(session: &mut Session, announced: Announced) -> Result<Vec<u8>, 
     let size = usize::try_from(announced.bytes).unwrap_or(usize::MAX);
     let mut bytes = Vec::with_capacity(size.min(APPEND_RESERVE_BYTES));
     while !session.wire.append_piece(Some(&mut bytes)) {
-        read_on(session).await?;
+        session.read_on().await?;
     }
     Ok(bytes)
-}
-
-/// More bytes, or the end of the session: what was not whole leaves nothing behind.
-async fn read_on(session: &mut Session) -> Result<(), Fail> {
-    let limit = Duration::from_secs(session.service.config.idle_timeout_s);
-    match session.wait(limit).await? {
-        Wait::Input => Ok(()),
-        Wait::Gone => Err(Fail::Io(std::io::ErrorKind::UnexpectedEof.into())),
-        Wait::Shutdown => {
-            session.bye("Server is shutting down").await?;
-            Err(Fail::Io(std::io::ErrorKind::ConnectionAborted.into()))
-        }
-        Wait::Timeout => {
-            session.bye("Autologout, idle for too long").await?;
-            Err(Fail::Io(std::io::ErrorKind::TimedOut.into()))
-        }
-    }
 }
 
 /// What follows a message: another one (RFC 3502), or the end.
@@ -168,7 +156,7 @@ async fn next(session: &mut Session, tag: &Tag, last: &AppendMeta) -> Result<Opt
                 };
             }
             Step::Refused(..) => return Err(End::Answer(Err(Fail::Bad("Line too long")))),
-            Step::More => read_on(session).await.map_err(|fail| End::Answer(Err(fail)))?,
+            Step::More => session.read_on().await.map_err(|fail| End::Answer(Err(fail)))?,
             Step::Command(_) | Step::Error(_) | Step::Continue | Step::Line(_) => {
                 return Err(End::Answer(Err(Fail::Bad("Expected the end of APPEND"))));
             }

@@ -1,14 +1,12 @@
 //! AUTHENTICATE PLAIN. RFC 9051 §6.2.2, RFC 4616, RFC 4959 (initial response).
 
-use std::time::Duration;
-
 use pli_crypto::SecretString;
 use pli_imap_proto::{Code, Hidden, decode_base64};
 use zeroize::Zeroizing;
 
 use super::login::log_in;
 use crate::fail::{Fail, Reply};
-use crate::session::{Session, Wait};
+use crate::session::Session;
 use crate::wire::Step;
 
 pub async fn run(session: &mut Session, mechanism: &str, initial: Option<Hidden>) -> Result<Reply, Fail> {
@@ -32,7 +30,6 @@ async fn ask(session: &mut Session) -> Result<Zeroizing<Vec<u8>>, Fail> {
     session.wire.out.continuation("");
     session.wire.flush().await?;
     session.wire.framer.expect_line();
-    let limit = Duration::from_secs(session.service.config.login_timeout_s);
     loop {
         match session.wire.step() {
             Step::Line(line) => {
@@ -46,12 +43,7 @@ async fn ask(session: &mut Session) -> Result<Zeroizing<Vec<u8>>, Fail> {
             Step::Refused(..) => return Err(Fail::Bad("Line too long")),
             _ => {}
         }
-        match session.wait(limit).await? {
-            Wait::Input => {}
-            Wait::Gone | Wait::Timeout | Wait::Shutdown => {
-                return Err(Fail::Io(std::io::ErrorKind::UnexpectedEof.into()));
-            }
-        }
+        session.read_on().await?;
     }
 }
 

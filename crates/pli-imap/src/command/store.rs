@@ -47,7 +47,7 @@ pub async fn run(session: &mut Session, uid: bool, set: &MessageSet, change: Cha
     let store = session.store();
     let flagged =
         store.change_flags(permit, open.mailbox, uids, mode, change.flags.clone(), change.unchanged_since).await?.value;
-    echo(session, uid, &picked, &open.picture, &change, &flagged);
+    echo(session, uid, &picked, &open.picture, &change, &flagged).await?;
     Ok(modified(session, uid, &flagged))
 }
 
@@ -64,10 +64,17 @@ fn modified(session: &mut Session, uid: bool, flagged: &Flagged) -> Reply {
 }
 
 /// Tells the new flags of what was changed, and what others did meanwhile.
-fn echo(session: &mut Session, uid: bool, picked: &Picked, before: &Snapshot, change: &Change, flagged: &Flagged) {
+async fn echo(
+    session: &mut Session,
+    uid: bool,
+    picked: &Picked,
+    before: &Snapshot,
+    change: &Change,
+    flagged: &Flagged,
+) -> Result<(), Fail> {
     let enabled = session.enabled;
     let done: BTreeSet<Uid> = flagged.uids.iter().copied().collect();
-    let Some(selected) = session.selected() else { return };
+    let Some(selected) = session.selected() else { return Ok(()) };
     let newest = selected.current.borrow().clone();
     let mask = word(&newest, &change.flags);
     let own = |entry: &Entry| done.contains(&entry.uid);
@@ -92,13 +99,17 @@ fn echo(session: &mut Session, uid: bool, picked: &Picked, before: &Snapshot, ch
         }
     });
     if change.silent {
-        return;
+        return Ok(());
     }
-    let Some(picture) = session.selected().map(|selected| std::sync::Arc::clone(&selected.picture)) else { return };
+    let Some(picture) = session.selected().map(|selected| std::sync::Arc::clone(&selected.picture)) else {
+        return Ok(());
+    };
     let mut printer = FlagPrinter::default();
     for (number, entry) in picked.entries(&picture).filter(|(_, entry)| done.contains(&entry.uid)) {
         write_flags(&mut session.wire.out, &mut printer, enabled, &picture, number, &entry, (uid, Show::Flags));
+        session.wire.flush_if_full().await?;
     }
+    Ok(())
 }
 
 /// The flags as a word over the mailbox's keywords.

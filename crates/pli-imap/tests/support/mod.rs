@@ -130,7 +130,7 @@ impl Client {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
     }
     async fn more(&mut self) -> bool {
-        let mut buf = [0; 8192];
+        let mut buf = vec![0; 1 << 16];
         let n = tokio::time::timeout(Duration::from_secs(20), self.stream.read(&mut buf))
             .await
             .unwrap_or_else(|_| panic!("nothing came; so far {:?}", String::from_utf8_lossy(&self.got)))
@@ -140,14 +140,22 @@ impl Client {
     }
     /// One line without its end; empty at the end of the stream.
     pub async fn line(&mut self) -> String {
+        let mut looked = 0;
         loop {
-            if let Some(end) = self.got.windows(2).position(|w| w == b"\r\n") {
-                let line = String::from_utf8_lossy(&self.got[..end]).into_owned();
-                self.got.drain(..end + 2);
-                return line;
-            }
-            if !self.more().await {
-                return String::new();
+            let found = self.got[looked..].iter().position(|b| *b == b'\n').map(|at| at + looked);
+            match found {
+                Some(end) if end > 0 && self.got[end - 1] == b'\r' => {
+                    let line = String::from_utf8_lossy(&self.got[..end - 1]).into_owned();
+                    self.got.drain(..=end);
+                    return line;
+                }
+                Some(end) => looked = end + 1,
+                None => {
+                    looked = self.got.len();
+                    if !self.more().await {
+                        return String::new();
+                    }
+                }
             }
         }
     }
