@@ -270,3 +270,20 @@ impl Message<'_> {
         Ok(pli_mime::header_decoded(&block, name))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Content, cut};
+    use pli_imap_proto::Partial;
+
+    #[test]
+    fn a_partial_past_the_end_is_empty() {
+        let partial = |offset, count| Some(Partial { offset, count });
+        assert_eq!(cut(b"abcdef", partial(2, 3)), b"cde");
+        assert_eq!(cut(b"abcdef", partial(4, 100)), b"ef");
+        assert_eq!(cut(b"abcdef", partial(6, 1)), b"");
+        assert_eq!(cut(b"abcdef", partial(u64::MAX, u64::MAX)), b"");
+        assert_eq!(Content::Range(10..20).cut(partial(4, 100)), Content::Range(14..20));
+        assert_eq!(Content::Range(10..20).cut(partial(u64::MAX, 1)), Content::Range(20..20));
+    }
+}

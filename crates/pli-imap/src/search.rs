@@ -285,3 +285,15 @@ fn has_text(message: &mut Message<'_>, needle: &str, with_header: bool) -> Resul
         (with_header || field != SearchField::Header) && contains_folded(text, needle)
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::zone_ms;
+
+    #[test]
+    fn the_zone_of_a_date() {
+        assert_eq!(zone_ms(b"Mon, 2 Feb 2026 23:30:00 -0130"), -90 * 60_000);
+        assert_eq!(zone_ms(b"2 Feb 2026 23:30:00 +0200 (CEST)"), 120 * 60_000);
+        assert_eq!(zone_ms(b"2 Feb 2026 23:30:00 GMT"), 0);
+    }
+}
