@@ -539,3 +539,39 @@ async fn two_accounts_see_nothing_of_each_other() {
     assert!(bob.run("SELECT secret").await.contains("NO [NONEXISTENT]"));
     assert!(!bob.ok("LIST \"\" *").await.contains("secret"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copy_and_move_into_the_same_mailbox_succeed() {
+    let server = server().await;
+    let mut client = server.inbox().await;
+    client.append("INBOX", "", &message("x")).await;
+    let text = client.ok("COPY 1 INBOX").await;
+    assert!(text.contains("* 2 EXISTS") && text.contains("[COPYUID "), "{text}");
+    let text = client.ok("MOVE 1 INBOX").await;
+    assert!(text.contains("* 1 EXPUNGE"), "{text}");
+    assert!(client.ok("STATUS INBOX (MESSAGES)").await.contains("(MESSAGES 2)"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_that_cannot_be_are_refused_with_codes() {
+    let server = server().await;
+    let mut client = server.login("alice").await;
+    client.ok("CREATE one/").await;
+    for (command, answer) in [
+        ("CREATE one", "a NO [ALREADYEXISTS]"),
+        ("CREATE inbox", "a NO [ALREADYEXISTS]"),
+        ("CREATE \"\"", "a NO [CANNOT]"),
+        ("CREATE new (USE (\\Flagged))", "a NO [USEATTR]"),
+        ("DELETE inbox", "a NO [CANNOT]"),
+        ("DELETE none", "a NO [NONEXISTENT]"),
+        ("RENAME none other", "a NO [NONEXISTENT]"),
+        ("RENAME one Sent", "a NO [ALREADYEXISTS]"),
+        ("STATUS none (MESSAGES)", "a NO [NONEXISTENT]"),
+        ("SELECT none", "a NO [NONEXISTENT]"),
+        ("SUBSCRIBE none", "a NO [NONEXISTENT]"),
+        ("GETQUOTA other", "a NO [NONEXISTENT]"),
+    ] {
+        let text = client.run(command).await;
+        assert!(text.starts_with(answer), "{command}: {text}");
+    }
+}
