@@ -214,9 +214,10 @@ impl World {
         self.inodes.get_mut(number).ok_or_else(|| eio("no inode"))
     }
     fn look_up(&self, path: &Path) -> io::Result<usize> {
-        self.names.get(path).copied().ok_or_else(|| {
-            io::Error::new(io::ErrorKind::NotFound, format!("simulated: no file {}", path.display()))
-        })
+        self.names
+            .get(path)
+            .copied()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("simulated: no file {}", path.display())))
     }
     fn check_power(&self) -> io::Result<()> {
         if self.power { Ok(()) } else { Err(eio("no power")) }

@@ -58,7 +58,9 @@ fn message(number: u64, bytes: usize) -> Bytes {
             seed ^= seed << 13;
             seed ^= seed >> 7;
             seed ^= seed << 17;
-            text.push_str(["school", "letter", "answer", "meeting", "tomorrow", "of the", "and", "with"][(seed % 8) as usize]);
+            text.push_str(
+                ["school", "letter", "answer", "meeting", "tomorrow", "of the", "and", "with"][(seed % 8) as usize],
+            );
             text.push_str(&format!(" {:x} ", seed >> 44));
         }
         text.push_str("\r\n");
@@ -210,8 +212,7 @@ async fn reading(bench: &Arc<Bench>) {
         language: String::from("fr"),
         mailboxes: Vec::new(),
     };
-    let account =
-        bench.store.create_account(bench.permit(Action::AccountCreate, None, true), new).await.unwrap().value;
+    let account = bench.store.create_account(bench.permit(Action::AccountCreate, None, true), new).await.unwrap().value;
     let keys = bench.store.open_keys(&bench.permit(Action::Login, Some(account), false)).unwrap();
     let permit = bench.permit(Action::FetchMetadata, Some(account), false);
     let inbox = bench.store.read(&permit).unwrap().mailboxes().unwrap()[0].id;
@@ -235,10 +236,14 @@ async fn reading(bench: &Arc<Bench>) {
     println!("view of 100,000 loaded: {:.1} ms", start.elapsed().as_secs_f64() * 1000.0);
     let start = Instant::now();
     let snapshot = view.snapshot();
-    let flags = snapshot.iter().fold(0_u64, |sum, (number, entry)| {
-        sum ^ entry.flags ^ u64::from(number) ^ u64::from(entry.uid.get())
-    });
-    println!("flags of {} out of the view: {:.2} ms ({flags:x})", snapshot.messages, start.elapsed().as_secs_f64() * 1000.0);
+    let flags = snapshot
+        .iter()
+        .fold(0_u64, |sum, (number, entry)| sum ^ entry.flags ^ u64::from(number) ^ u64::from(entry.uid.get()));
+    println!(
+        "flags of {} out of the view: {:.2} ms ({flags:x})",
+        snapshot.messages,
+        start.elapsed().as_secs_f64() * 1000.0
+    );
     for pass in ["first", "again"] {
         let start = Instant::now();
         let mut bytes = 0;

@@ -278,8 +278,7 @@ pub(crate) fn read(
             let number = u32::try_from(index).map_err(|_| damaged())?;
             let aad = chunk_aad(store, body, number, chunk.compressed).encode();
             let last = index.saturating_add(1) == table.len();
-            let plain =
-                keys.open_chunk(chunk.role, number, last, &aad, &mut sealed).map_err(|_| damaged())?;
+            let plain = keys.open_chunk(chunk.role, number, last, &aad, &mut sealed).map_err(|_| damaged())?;
             let from = usize::try_from(range.start.saturating_sub(plain_at)).unwrap_or(0);
             let to = usize::try_from(range.end.min(plain_end).saturating_sub(plain_at)).unwrap_or(0);
             if chunk.compressed {

@@ -8,8 +8,8 @@ use crate::body::{queue_aad, wrap_aad};
 use crate::error::StoreError;
 use crate::limits::EPOCH_AHEAD_DAYS;
 use crate::model::{
-    AccountChange, Alias, AppendMessage, Appended, Copied, Delivered, Delivery, FlagMode, Flagged, Mailbox,
-    NewAccount, Quota,
+    AccountChange, Alias, AppendMessage, Appended, Copied, Delivered, Delivery, FlagMode, Flagged, Mailbox, NewAccount,
+    Quota,
 };
 use crate::ops::{Envelope, LocalPlace, NewEntry, RemotePlace, allowed, owner};
 use crate::permit::{Committed, Permit};
@@ -289,7 +289,13 @@ impl Store {
         .await
     }
     /// Copies messages; rows only, no body is touched.
-    pub async fn copy(&self, permit: Permit, from: MailboxId, uids: Vec<Uid>, to: MailboxId) -> Result<Committed<Copied>> {
+    pub async fn copy(
+        &self,
+        permit: Permit,
+        from: MailboxId,
+        uids: Vec<Uid>,
+        to: MailboxId,
+    ) -> Result<Committed<Copied>> {
         self.copy_or_move(permit, Action::Copy, from, uids, to).await
     }
     /// Moves messages in one commit. RFC 6851.

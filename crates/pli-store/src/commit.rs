@@ -90,14 +90,7 @@ impl Committer {
             Ok(place) => place,
             Err(error) => return self.refuse(taken.jobs, error),
         };
-        let base = GroupBase {
-            rows: &engine.rows,
-            keys: &engine.keys,
-            site: &engine.keys.site,
-            now,
-            segment,
-            offset,
-        };
+        let base = GroupBase { rows: &engine.rows, keys: &engine.keys, site: &engine.keys.site, now, segment, offset };
         let mut group = Group { pending: Pending::default(), replies: Vec::new() };
         self.run_jobs(&base, &mut group, taken.jobs);
         self.rewrap(&base, &mut group, taken.rewraps);
@@ -108,13 +101,7 @@ impl Committer {
             let durable = Durable::new(self.log.durable());
             return group.replies.into_iter().for_each(|reply| reply(Ok(durable)));
         }
-        let grown = self.audit.grow(
-            &mut group.pending,
-            due,
-            &engine.rows,
-            &engine.log_keys,
-            &*engine.keystore,
-        );
+        let grown = self.audit.grow(&mut group.pending, due, &engine.rows, &engine.log_keys, &*engine.keystore);
         match grown {
             Ok(grown) => self.write(group, grown, now, monotonic),
             Err(error) => {
@@ -225,8 +212,7 @@ impl Committer {
     fn publish_checkpoint(&self, note: &str) {
         let dir = self.engine.dir.join("audit");
         let disk = &self.engine.env.disk;
-        let written =
-            disk.create_dir_all(&dir).and_then(|()| disk.replace(&dir.join("checkpoint"), note.as_bytes()));
+        let written = disk.create_dir_all(&dir).and_then(|()| disk.replace(&dir.join("checkpoint"), note.as_bytes()));
         if let Err(error) = written {
             tracing::warn!(%error, "the audit log's checkpoint file could not be written");
         }

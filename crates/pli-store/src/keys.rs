@@ -65,7 +65,9 @@ impl StoreKeys {
             site: site.to_owned(),
             names: part(b"names"),
             segments: part(b"segments"),
-            signer: Arc::new(NoteSigner::new(&site.replace(' ', "-"), signing).map_err(|e| OpenError::Damaged(e.to_string()))?),
+            signer: Arc::new(
+                NoteSigner::new(&site.replace(' ', "-"), signing).map_err(|e| OpenError::Damaged(e.to_string()))?,
+            ),
         })
     }
 

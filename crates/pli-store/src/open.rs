@@ -38,13 +38,7 @@ impl Row for Position {
     }
     fn decode(bytes: &[u8]) -> Option<Self> {
         let mut r = Reader::versioned(bytes, 1)?;
-        let row = Self {
-            segment: r.u32()?,
-            offset: r.u64()?,
-            sequence: r.u64()?,
-            frames: r.u64()?,
-            hash: r.array()?,
-        };
+        let row = Self { segment: r.u32()?, offset: r.u64()?, sequence: r.u64()?, frames: r.u64()?, hash: r.array()? };
         r.end().map(|()| row)
     }
 }
@@ -188,13 +182,7 @@ pub(crate) fn replay(env: &Env, dir: &Path, keys: &StoreKeys, rows: &RowStore) -
         };
         sequence = tail.sequence.max(sequence);
         out.previous = SegmentEnd { number, length: tail.end, sequence, hash: tail.hash };
-        out.applied = Position {
-            segment: number,
-            offset: tail.end,
-            sequence,
-            frames: tail.frames,
-            hash: tail.hash,
-        };
+        out.applied = Position { segment: number, offset: tail.end, sequence, frames: tail.frames, hash: tail.hash };
     }
     Ok(out)
 }

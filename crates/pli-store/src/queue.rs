@@ -17,10 +17,13 @@ use crate::txn::Txn;
 /// Answers the caller once the group is on disk, or is not.
 pub(crate) type Reply = Box<dyn FnOnce(Result<Durable, StoreError>) + Send>;
 
+/// An operation within its transaction.
+type Run = dyn FnOnce(&mut Txn<'_>) -> Option<Reply> + Send;
+
 /// One operation.
 pub(crate) struct Job {
     /// Runs it; `None` when it failed and has been answered.
-    pub(crate) run: Box<dyn FnOnce(&mut Txn<'_>) -> Option<Reply> + Send>,
+    pub(crate) run: Box<Run>,
     /// Answers it without running it.
     pub(crate) refuse: Box<dyn FnOnce(StoreError) + Send>,
 }

@@ -113,9 +113,7 @@ impl Reader<'_> {
         match self.engine.rows.load(&keys::body(message.body))? {
             Some(body) => Ok((message, body)),
             // Expunged between the two reads, or damage.
-            None if self.engine.rows.get(&keys::message(self.account, email))?.is_none() => {
-                Err(StoreError::NoMessage)
-            }
+            None if self.engine.rows.get(&keys::message(self.account, email))?.is_none() => Err(StoreError::NoMessage),
             None => Err(StoreError::Damaged(Damaged::Row("body"))),
         }
     }

@@ -122,8 +122,9 @@ impl Store {
         let keys = Arc::new(keys);
         let (rows, replayed) = match recover(&options, &keys, false)? {
             Some(recovered) => recovered,
-            None => recover(&options, &keys, true)?
-                .ok_or_else(|| OpenError::Index(String::from("a new index failed")))?,
+            None => {
+                recover(&options, &keys, true)?.ok_or_else(|| OpenError::Index(String::from("a new index failed")))?
+            }
         };
         let audit = AuditLog::load(&rows, Arc::clone(&keys.signer), keys.site.clone());
         let (audit, note) = audit.map_err(|error| OpenError::Damaged(error.to_string()))?;

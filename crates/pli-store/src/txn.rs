@@ -141,7 +141,11 @@ impl<'a> Txn<'a> {
             let rows = pending.range(*prefix..).take_while(|(key, _)| key.starts_with(prefix));
             found.extend(rows.map(|(key, value)| (*key, value.clone())));
         }
-        found.into_iter().filter_map(|(key, value)| Some((key, value?))).map(|(key, v)| Ok((key, decode(&v)?))).collect()
+        found
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)))
+            .map(|(key, v)| Ok((key, decode(&v)?)))
+            .collect()
     }
 
     // ---- counters ----
@@ -292,8 +296,7 @@ impl<'a> Txn<'a> {
         if !grant.audited {
             return;
         }
-        let mut event =
-            Event::new(self.base.site, &grant.session, grant.action, self.now()).policy(grant.rule, None);
+        let mut event = Event::new(self.base.site, &grant.session, grant.action, self.now()).policy(grant.rule, None);
         if let Some(account) = grant.account {
             event = event.account(account);
             if grant.session.account().is_some_and(|actor| actor != account) {

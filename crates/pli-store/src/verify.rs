@@ -127,14 +127,13 @@ impl Store {
     fn successor(&self, number: u32) -> Result<Option<u64>> {
         let engine = self.engine();
         let dir = engine.segments_dir();
-        for later in list_segments(&*engine.env.disk, &dir)?.into_iter().filter(|later| *later > number).take(1) {
-            let opened = Segment::open(&*engine.env.disk, &dir, &engine.keys, later, OpenMode::Read)?;
-            return Ok(opened
-                .map(|segment| segment.header.previous)
-                .filter(|previous| previous.number == number)
-                .map(|previous| previous.length));
-        }
-        Ok(None)
+        let later = list_segments(&*engine.env.disk, &dir)?.into_iter().find(|later| *later > number);
+        let Some(later) = later else { return Ok(None) };
+        let opened = Segment::open(&*engine.env.disk, &dir, &engine.keys, later, OpenMode::Read)?;
+        Ok(opened
+            .map(|segment| segment.header.previous)
+            .filter(|previous| previous.number == number)
+            .map(|previous| previous.length))
     }
 
     fn check_chain(&self, segment: &Segment, facts: &LogFacts, report: &mut VerifyReport) {
@@ -356,8 +355,7 @@ impl Store {
                     for entry in block.0.iter().map(|stored| stored.entry) {
                         if let Some(body) = emails.get(&entry.email) {
                             named.insert(*body);
-                            let place =
-                                format!("account {}, mailbox {}, UID {}", account.id, mailbox.id, entry.uid);
+                            let place = format!("account {}, mailbox {}, UID {}", account.id, mailbox.id, entry.uid);
                             damage(report, "body", place, format!("the frame of body {body} is damaged"));
                         }
                     }
@@ -473,12 +471,7 @@ fn decodes(key: Key, value: &[u8]) -> bool {
         Some(Table::AuditEntry) => AuditRow::decode(value).is_some(),
         Some(Table::AuditTree) => TreeRow::decode(value).is_some(),
         Some(
-            Table::AccountKey
-            | Table::EpochKey
-            | Table::QueueBody
-            | Table::QueueDue
-            | Table::AuditTile
-            | Table::LogKey,
+            Table::AccountKey | Table::EpochKey | Table::QueueBody | Table::QueueDue | Table::AuditTile | Table::LogKey,
         ) => Blob::decode(value).is_some(),
     }
 }

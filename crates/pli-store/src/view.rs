@@ -91,7 +91,6 @@ impl View {
     }
 }
 
-
 impl Chunk {
     fn len(&self) -> usize {
         self.uids.len()
@@ -493,7 +492,7 @@ mod tests {
             let mut changes = BTreeMap::new();
             for _ in 0..next(&mut state) % 3000 {
                 let uid = u32::try_from(next(&mut state) % 9000).unwrap() + 1;
-                if next(&mut state) % 2 == 0 {
+                if next(&mut state).is_multiple_of(2) {
                     changes.insert(uid, None);
                 } else if before.contains(&uid) {
                     changes.insert(uid, Some(entry(uid, 2)));
@@ -511,8 +510,7 @@ mod tests {
             }
             let mut new = old.clone();
             new.patch(&changes);
-            let expected: Vec<_> =
-                model.iter().zip(1..).map(|((uid, modseq), n)| (n, *uid, *modseq)).collect();
+            let expected: Vec<_> = model.iter().zip(1..).map(|((uid, modseq), n)| (n, *uid, *modseq)).collect();
             assert_eq!(listing(&new), expected, "case {case}");
             assert_eq!(new.messages as usize, model.len(), "case {case}");
             assert!(new.chunks.iter().all(|c| c.len() > 0 && c.len() <= CHUNK_ENTRIES), "case {case}");

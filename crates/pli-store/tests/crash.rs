@@ -48,7 +48,8 @@ impl Case {
         for _ in 0..count {
             self.number += 1;
             let raw = message(&format!("n{}", self.number), 100 + self.random.below(3000) as usize);
-            let to: Vec<usize> = if self.random.below(4) == 0 { vec![0, 1] } else { vec![self.random.below(2) as usize] };
+            let to: Vec<usize> =
+                if self.random.below(4) == 0 { vec![0, 1] } else { vec![self.random.below(2) as usize] };
             let accounts: Vec<AccountId> = to.iter().map(|i| self.accounts[*i].0).collect();
             for i in &to {
                 self.accounts[*i].2.sent.insert(raw.clone());

@@ -184,7 +184,13 @@ fn a_damaged_index_is_made_again() {
     for round in 0..4 {
         let mut files = Vec::new();
         collect(&world.dir.join("index"), &mut files);
-        let newest = files.iter().filter_map(|f| f.strip_prefix(world.dir.join("index")).ok()).filter_map(|f| f.iter().next()).max().unwrap().to_owned();
+        let newest = files
+            .iter()
+            .filter_map(|f| f.strip_prefix(world.dir.join("index")).ok())
+            .filter_map(|f| f.iter().next())
+            .max()
+            .unwrap()
+            .to_owned();
         for file in files.iter().filter(|f| f.starts_with(world.dir.join("index").join(&newest))) {
             let mut bytes = std::fs::read(file).unwrap();
             match round {
@@ -198,7 +204,12 @@ fn a_damaged_index_is_made_again() {
         let open = world.open();
         // Damage that shows only when a row is read leads to a rebuild while it runs.
         for _ in 0..100 {
-            if open.store.stat().is_ok() && open.store.verify(&open.permit(Action::Verify, None), &mut |_, _| {}).is_ok_and(|r| r.damage.is_empty()) {
+            if open.store.stat().is_ok()
+                && open
+                    .store
+                    .verify(&open.permit(Action::Verify, None), &mut |_, _| {})
+                    .is_ok_and(|r| r.damage.is_empty())
+            {
                 break;
             }
             std::thread::sleep(std::time::Duration::from_millis(50));
@@ -286,8 +297,7 @@ fn a_start_over_damage_serves_the_rest() {
         let open = world.open();
         let inbox = open.mailbox(ana, "INBOX").id;
         let keys = open.keys(ana);
-        let readable =
-            open.entries(ana, inbox).into_iter().filter(|e| open.body_with(&keys, ana, *e).is_ok()).count();
+        let readable = open.entries(ana, inbox).into_iter().filter(|e| open.body_with(&keys, ana, *e).is_ok()).count();
         assert!(readable >= 9, "offset {offset}: only {readable} left");
         if readable < 10 {
             missing += 1;

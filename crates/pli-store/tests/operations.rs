@@ -61,7 +61,8 @@ fn ranges_of_bodies_are_slices() {
             let reader = open.store.read(&permit).unwrap();
             let keys = open.keys(ana);
             let len = raw.len() as u64;
-            for (start, end) in [(0, len), (0, 1), (150, 260), (200, 70_000), (65_000, 66_000), (len, len + 9), (9, 3)] {
+            for (start, end) in [(0, len), (0, 1), (150, 260), (200, 70_000), (65_000, 66_000), (len, len + 9), (9, 3)]
+            {
                 let got = reader.body(&keys, entry.email, Some(start..end)).unwrap();
                 let (start, end) = (start.min(len) as usize, end.min(len) as usize);
                 assert_eq!(got, raw.slice(start..end.max(start)), "{size} {start}..{end}");
@@ -136,12 +137,7 @@ fn append_flags_copy_move_expunge() {
         let kept = open.entries(ana, trash)[0];
         assert_eq!(open.body(ana, kept).unwrap(), message("m2", 500));
         assert_eq!(open.store.quota(ana).unwrap().messages_used, 39);
-        let (was, is) = open
-            .store
-            .recalculate_quota(open.permit(Action::SetQuota, None), ana)
-            .await
-            .unwrap()
-            .value;
+        let (was, is) = open.store.recalculate_quota(open.permit(Action::SetQuota, None), ana).await.unwrap().value;
         assert_eq!(was, is);
         open.check();
     });
@@ -152,9 +148,7 @@ fn mailboxes_are_made_renamed_deleted() {
     both(|world| async move {
         let open = world.create();
         let ana = open.account("ana@example.org", QuotaLimit::default()).await;
-        let names = |open: &Open| -> Vec<String> {
-            open.mailboxes(ana).iter().map(|m| m.name.to_string()).collect()
-        };
+        let names = |open: &Open| -> Vec<String> { open.mailboxes(ana).iter().map(|m| m.name.to_string()).collect() };
         assert_eq!(names(&open), ["Archive", "Archive/2026", "INBOX", "Trash"]);
         let create = |text: &str| open.store.create_mailbox(open.permit(Action::Create, Some(ana)), name(text), None);
         let first = create("a/b/c").await.unwrap().value;
@@ -317,7 +311,8 @@ fn the_directory_is_kept() {
         let alias = Alias { address: address("info@example.org"), targets: vec![address("ana@example.org")] };
         open.store.set_alias(open.permit(Action::AliasChange, None), alias.clone()).await.unwrap();
         assert_eq!(open.store.alias("info@example.org").unwrap(), Some(alias));
-        let change = AccountChange { suspended: Some(true), password: Some(Some(String::from("$x"))), ..Default::default() };
+        let change =
+            AccountChange { suspended: Some(true), password: Some(Some(String::from("$x"))), ..Default::default() };
         open.store.change_account(open.permit(Action::AccountChange, None), ana, change).await.unwrap();
         let account = open.store.account(ana).unwrap().unwrap();
         assert!(account.suspended && account.password.is_some());

@@ -32,12 +32,7 @@ pub(crate) trait Index: Send + Sync {
     /// One value.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError>;
     /// Rows from `from` on, below `to`, in order.
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Next,
-    ) -> Result<(), IndexError>;
+    fn scan(&self, from: &[u8], to: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> Next) -> Result<(), IndexError>;
     /// Puts and deletes, all of them or, after a crash, none.
     fn apply(&self, changes: Vec<(Key, Option<Vec<u8>>)>) -> Result<(), IndexError>;
     /// Makes everything applied so far durable.

@@ -37,12 +37,7 @@ impl Index for SledIndex {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
         wall("get", || self.0.get(key)).map(|found| found.map(|value| value.to_vec()))
     }
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Next,
-    ) -> Result<(), IndexError> {
+    fn scan(&self, from: &[u8], to: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> Next) -> Result<(), IndexError> {
         if from >= to {
             return Ok(());
         }

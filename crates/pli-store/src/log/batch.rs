@@ -21,8 +21,11 @@ pub(crate) fn encode_batch(now: UnixMillis, rows: &BTreeMap<Key, Option<Bytes>>)
     w.done()
 }
 
+/// A row put, or deleted.
+pub(crate) type RowChange<'a> = (Key, Option<&'a [u8]>);
+
 /// Reads a batch frame.
-pub(crate) fn decode_batch(bytes: &[u8]) -> Option<(UnixMillis, Vec<(Key, Option<&[u8]>)>)> {
+pub(crate) fn decode_batch(bytes: &[u8]) -> Option<(UnixMillis, Vec<RowChange<'_>>)> {
     let mut r = Reader::versioned(bytes, 1)?;
     let time = UnixMillis(r.i64()?);
     let count = r.count()?;

@@ -188,11 +188,8 @@ mod tests {
     #[test]
     fn frames_open_only_in_their_place() {
         for kind in [FrameKind::Body, FrameKind::Batch] {
-            let sealer = FrameSealer {
-                store: StoreId([1; 16]),
-                segment: 7,
-                key: AeadKey::new(&Secret32::new([2; 32])),
-            };
+            let sealer =
+                FrameSealer { store: StoreId([1; 16]), segment: 7, key: AeadKey::new(&Secret32::new([2; 32])) };
             let header = FrameHeader { kind, length: 11, sequence: 5, durable: 4 };
             assert_eq!(FrameHeader::decode(&header.encode()), Some(header));
             let mut frame = b"the payload".to_vec();

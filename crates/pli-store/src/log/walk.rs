@@ -10,11 +10,7 @@ use pli_crypto::TAG_BYTES;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
     /// A frame that authenticates. The link is missing where a body was passed over unread.
-    Frame {
-        offset: u64,
-        header: FrameHeader,
-        link: Option<[u8; 32]>,
-    },
+    Frame { offset: u64, header: FrameHeader, link: Option<[u8; 32]> },
     /// Bytes that belong to no frame that authenticates.
     Bad { offset: u64, until: u64 },
 }
@@ -28,12 +24,11 @@ pub(crate) enum Bodies {
     Skip,
 }
 
+/// A frame's header, its payload, its link in the segment's hash.
+pub(crate) type OpenFrame = (FrameHeader, Vec<u8>, [u8; 32]);
+
 /// Reads the frame at `offset` and opens it. `None` if it is not whole.
-pub(crate) fn read_frame(
-    segment: &Segment,
-    offset: u64,
-    until: u64,
-) -> io::Result<Option<(FrameHeader, Vec<u8>, [u8; 32])>> {
+pub(crate) fn read_frame(segment: &Segment, offset: u64, until: u64) -> io::Result<Option<OpenFrame>> {
     let Some(header) = read_header(segment, offset, until)? else { return Ok(None) };
     let len = header.length as usize;
     let mut rest = vec![0; len.saturating_add(TAG_BYTES)];
@@ -185,11 +180,7 @@ mod tests {
         let half = [frame(0, Body, 1, 0), frame(48, Batch, 2, 0), frame(96, Body, 3, 2)];
         assert_eq!(settle(&half, &Tail::default()).end, 96);
         // The body is torn, its batch reached the disk, nothing says that they were durable.
-        let torn = [
-            frame(0, Batch, 1, 0),
-            Piece::Bad { offset: 48, until: 96 },
-            frame(96, Batch, 3, 1),
-        ];
+        let torn = [frame(0, Batch, 1, 0), Piece::Bad { offset: 48, until: 96 }, frame(96, Batch, 3, 1)];
         let tail = settle(&torn, &Tail::default());
         assert_eq!((tail.end, tail.sequence, tail.damaged.len()), (48, 1, 0));
         // A later group vouches for it: damage.

@@ -90,9 +90,8 @@ impl LogWriter {
     fn start_segment(&mut self, now: UnixMillis) -> Result<Current, WriteError> {
         let number = self.next_number;
         let made = Segment::create(&*self.env.disk, &self.dir, &self.keys, number, self.previous, now);
-        let segment = made.map_err(|error| {
-            if is_full(&error) { WriteError::Full } else { WriteError::Failed(error) }
-        })?;
+        let segment =
+            made.map_err(|error| if is_full(&error) { WriteError::Full } else { WriteError::Failed(error) })?;
         self.next_number = number.saturating_add(1);
         let hash = segment.header_hash;
         let at = Position { segment: number, offset: SEGMENT_START, sequence: self.sequence, frames: 0, hash };
@@ -100,11 +99,7 @@ impl LogWriter {
     }
 
     /// Writes bodies and batch, and waits until they are on disk. Returns the batch frame's offset and the place after.
-    pub(crate) fn append(
-        &mut self,
-        bodies: &[BodyFrame],
-        batch: Vec<u8>,
-    ) -> Result<(u64, Position), WriteError> {
+    pub(crate) fn append(&mut self, bodies: &[BodyFrame], batch: Vec<u8>) -> Result<(u64, Position), WriteError> {
         let sequence = self.sequence;
         // Numbers of a group that fails are never used again: they were nonces.
         self.sequence = sequence.saturating_add(bodies.len() as u64).saturating_add(1);

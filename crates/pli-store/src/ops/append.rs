@@ -72,14 +72,8 @@ impl Txn<'_> {
         let email = EmailId::new(state.next_email);
         let flags = new.flags.system | keyword_bits(mailbox, &new.flags.keywords, true)?;
         let uid = next_uid(mailbox)?;
-        let row = MessageRow {
-            body: new.body,
-            size: new.size,
-            received: new.received,
-            thread: 0,
-            refs: 1,
-            wrap: new.wrap,
-        };
+        let row =
+            MessageRow { body: new.body, size: new.size, received: new.received, thread: 0, refs: 1, wrap: new.wrap };
         self.put(keys::message(account, email), &row);
         self.append_entry(mailbox.id, Entry { uid, email, modseq, flags })?;
         count(mailbox, flags, new.size, true);
@@ -165,7 +159,12 @@ impl Txn<'_> {
         Ok(delivered)
     }
 
-    fn queue_recipient(&mut self, prepared: &crate::Prepared, envelope: &Envelope, place: &RemotePlace) -> Result<QueueId> {
+    fn queue_recipient(
+        &mut self,
+        prepared: &crate::Prepared,
+        envelope: &Envelope,
+        place: &RemotePlace,
+    ) -> Result<QueueId> {
         let mut globals = self.globals()?;
         globals.next_queue = globals.next_queue.saturating_add(1);
         let id = QueueId::new(globals.next_queue);

@@ -36,8 +36,7 @@ impl Txn<'_> {
         let mut sizes = Vec::with_capacity(entries.len());
         for entry in &entries {
             let key = keys::message(account, entry.email);
-            let mut message: MessageRow =
-                self.load(&key)?.ok_or(StoreError::Damaged(Damaged::Row("message")))?;
+            let mut message: MessageRow = self.load(&key)?.ok_or(StoreError::Damaged(Damaged::Row("message")))?;
             if !is_move {
                 message.refs = message.refs.saturating_add(1);
                 self.put(key, &message);

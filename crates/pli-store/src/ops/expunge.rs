@@ -13,12 +13,7 @@ use crate::view::Entry;
 
 impl Txn<'_> {
     /// One entry less of a message. Returns its size.
-    pub(crate) fn release_entry(
-        &mut self,
-        account: AccountId,
-        state: &mut AccountState,
-        entry: Entry,
-    ) -> Result<u64> {
+    pub(crate) fn release_entry(&mut self, account: AccountId, state: &mut AccountState, entry: Entry) -> Result<u64> {
         let key = keys::message(account, entry.email);
         let mut message: MessageRow = self.load(&key)?.ok_or(StoreError::Damaged(Damaged::Row("message")))?;
         message.refs = message.refs.saturating_sub(1);

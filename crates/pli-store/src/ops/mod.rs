@@ -87,5 +87,6 @@ fn count(mailbox: &mut Mailbox, flags: u64, size: u64, add: bool) {
     mailbox.unseen = step(mailbox.unseen, flags & SystemFlag::Seen.bit() == 0);
     mailbox.deleted = step(mailbox.deleted, flags & SystemFlag::Deleted.bit() != 0);
     let bytes = mailbox.bytes.get();
-    mailbox.bytes = pli_types::ByteCount::new(if add { bytes.saturating_add(size) } else { bytes.saturating_sub(size) });
+    mailbox.bytes =
+        pli_types::ByteCount::new(if add { bytes.saturating_add(size) } else { bytes.saturating_sub(size) });
 }

@@ -20,7 +20,7 @@ impl Row for Account {
             w.text(v);
         });
         w.flag(self.suspended);
-        w.option(self.quota, |w, v| write_limit(w, v));
+        w.option(self.quota, write_limit);
         w.text(&self.language).i64(self.created.0);
         w.done()
     }

@@ -71,11 +71,7 @@ impl Row for AccountState {
             modseq: r.var()?,
             inbox: MailboxId::new(r.u64()?),
             mailboxes: r.var32()?,
-            quota: Quota {
-                bytes_used: ByteCount::new(r.var()?),
-                messages_used: r.var()?,
-                limit: read_limit(&mut r)?,
-            },
+            quota: Quota { bytes_used: ByteCount::new(r.var()?), messages_used: r.var()?, limit: read_limit(&mut r)? },
         };
         r.end().map(|()| row)
     }
