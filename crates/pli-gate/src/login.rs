@@ -93,7 +93,9 @@ impl Gate {
             None => user.chars().take(LOGIN_BYTES_MAX).collect::<String>().to_lowercase(),
         };
         let ip = session.peer.map(|p| p.ip());
-        self.delay(&name, ip).await.inspect_err(|error| self.note_failure(session, found.as_ref(), *error, "slowed"))?;
+        self.delay(&name, ip)
+            .await
+            .inspect_err(|error| self.note_failure(session, found.as_ref(), *error, "slowed"))?;
         let right = self.check(found.as_ref(), password).await?;
         let now = self.clock.monotonic();
         let Some(account) = found.as_ref().filter(|_| right).cloned() else {

@@ -11,9 +11,7 @@ use pli_directory::{Directory, Profile};
 use pli_gate::{AuthError, Gate, Refusal, Target, limits, policy};
 use pli_io::{Clock, Env};
 use pli_store::{AccountChange, IndexEngine, NewAccount, QuotaLimit, Store, StoreOptions};
-use pli_types::{
-    AccountId, Action, Actor, Address, ByteCount, Protocol, SessionId, SessionInfo, UnixMillis,
-};
+use pli_types::{AccountId, Action, Actor, Address, ByteCount, Protocol, SessionId, SessionInfo, UnixMillis};
 use tempfile::TempDir;
 
 const PASSWORD: &str = "correct horse battery";
@@ -229,7 +227,12 @@ async fn others_mail_suspension_and_profiles() {
     let anybody = session(Actor::Anonymous);
     assert!(world.gate.admit(&anybody, Action::Deliver, &on(world.alice)).is_ok(), "mail is still received");
 
-    world.change(world.alice, AccountChange { suspended: Some(false), profile: Some("gone".into()), ..AccountChange::default() }).await;
+    world
+        .change(
+            world.alice,
+            AccountChange { suspended: Some(false), profile: Some("gone".into()), ..AccountChange::default() },
+        )
+        .await;
     assert_eq!(world.gate.admit(&alice, Action::Select, &Target::default()).unwrap_err(), Refusal::NoRight);
     let permit = world.gate.admit(&admin(), Action::AccountRemove, &on(world.alice)).unwrap();
     world.gate.store().remove_account(permit, world.alice).await.unwrap();
@@ -319,7 +322,13 @@ async fn login() {
         assert_eq!((login.account, login.session.actor), (world.alice, Actor::Account(world.alice)));
         assert_eq!(login.address.to_string(), "alice@example.org");
     }
-    for (name, password) in [("alice@example.org", "wrong"), ("nobody@example.org", PASSWORD), ("alice@else.test", PASSWORD), ("", ""), ("bob", PASSWORD)] {
+    for (name, password) in [
+        ("alice@example.org", "wrong"),
+        ("nobody@example.org", PASSWORD),
+        ("alice@else.test", PASSWORD),
+        ("", ""),
+        ("bob", PASSWORD),
+    ] {
         let failed = world.gate.authenticate(&before, name, &password.into()).await;
         assert_eq!(failed.err(), Some(AuthError::Failed), "{name}");
     }
@@ -342,7 +351,10 @@ async fn login() {
 async fn guessers_wait_and_the_owner_does_not() {
     let world = world().await;
     let from = |ip: &str| {
-        Arc::new(SessionInfo { peer: Some(format!("{ip}:1").parse().unwrap()), ..SessionInfo::clone(&session(Actor::Anonymous)) })
+        Arc::new(SessionInfo {
+            peer: Some(format!("{ip}:1").parse().unwrap()),
+            ..SessionInfo::clone(&session(Actor::Anonymous))
+        })
     };
     let (owner, guesser) = (from("192.0.2.1"), from("203.0.113.9"));
     world.gate.authenticate(&owner, "alice", &PASSWORD.into()).await.unwrap();
@@ -355,7 +367,7 @@ async fn guessers_wait_and_the_owner_does_not() {
     assert_eq!(failed.err(), Some(AuthError::Failed));
     assert!(start.elapsed() >= limits::DELAY_FIRST * 16, "{:?}", start.elapsed());
 
-    let many = (0..limits::DELAYED_PER_KEY_MAX + 1).map(|_| {
+    let many = (0..limits::DELAYED_PER_ACCOUNT_MAX + 1).map(|_| {
         let (gate, guesser) = (Arc::clone(&world.gate), Arc::clone(&guesser));
         tokio::spawn(async move { gate.authenticate(&guesser, "alice", &"wrong".into()).await.err() })
     });

@@ -17,14 +17,8 @@ pub fn run(global: &Global, command: AccountCommand) -> Result<(), Failure> {
     match command {
         AccountCommand::Add { address, password_stdin, profile, quota, name, language } => {
             let password = if password_stdin { Some(password(global)?) } else { None };
-            let request = Request::AccountAdd {
-                address,
-                password,
-                profile: Some(profile),
-                quota,
-                display_name: name,
-                language,
-            };
+            let request =
+                Request::AccountAdd { address, password, profile: Some(profile), quota, display_name: name, language };
             let answer = ask(global, request)?;
             show_with_password(global, &answer);
         }
@@ -36,8 +30,7 @@ pub fn run(global: &Global, command: AccountCommand) -> Result<(), Failure> {
             if nothing && name.is_none() && language.is_none() {
                 return Err(Failure::new(USAGE, "nothing to change; see `pli account set --help`"));
             }
-            let request =
-                Request::AccountSet { address, password, profile, quota, display_name: name, language };
+            let request = Request::AccountSet { address, password, profile, quota, display_name: name, language };
             show(global, &ask(global, request)?);
         }
         AccountCommand::Passwd { address, password_stdin } => passwd(global, address, password_stdin)?,

@@ -39,9 +39,7 @@ fn events(answer: &Value) -> impl Iterator<Item = &Value> {
 fn row(entry: &Value) -> Vec<String> {
     let millis = entry.pointer("/event/time").and_then(Value::as_i64).unwrap_or(0);
     let actor = match entry.pointer("/event/actor") {
-        Some(Value::Object(map)) => {
-            map.iter().next().map_or_else(String::new, |(kind, id)| format!("{kind} {id}"))
-        }
+        Some(Value::Object(map)) => map.iter().next().map_or_else(String::new, |(kind, id)| format!("{kind} {id}")),
         _ => text(entry, "/event/actor"),
     };
     let result = ["/event/result/status", "/event/result/code", "/event/result/reason"].map(|path| text(entry, path));

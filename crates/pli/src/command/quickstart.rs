@@ -118,10 +118,11 @@ fn make_dir(dir: &Path) -> Result<(), Failure> {
 }
 
 fn write_new(path: &Path, contents: &[u8], mode: u32) -> Result<(), Failure> {
-    let written = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path).and_then(|mut file| {
-        file.write_all(contents)?;
-        file.sync_all()
-    });
+    let written =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path).and_then(|mut file| {
+            file.write_all(contents)?;
+            file.sync_all()
+        });
     written.map_err(|e| Failure::file("write", path, &e))
 }
 
@@ -239,14 +240,14 @@ fn paste(loaded: &Loaded, config: &Path, accounts: &[Value], language: Language)
     line(&Text::ToSend.in_language(language));
     line(&format!(
         "  printf 'From: {from}\\r\\nTo: {to}\\r\\nSubject: Bonjour\\r\\n\\r\\nSous pli cacheté.\\r\\n' | \
-         curl --cacert {ca} {} --user '{from}:{from_password}' --mail-from '{from}' --mail-rcpt '{to}' \
+         curl -sS --cacert {ca} {} --user '{from}:{from_password}' --mail-from '{from}' --mail-rcpt '{to}' \
          --upload-file - smtps://{hostname}:{}",
         to_host("submissions"),
         port("submissions")
     ));
     line(&Text::ToRead.in_language(language));
     line(&format!(
-        "  curl --cacert {ca} {} --user '{to}:{to_password}' 'imaps://{hostname}:{}/INBOX;MAILINDEX=1'",
+        "  curl -sS --cacert {ca} {} --user '{to}:{to_password}' 'imaps://{hostname}:{}/INBOX;MAILINDEX=1'",
         to_host("imaps"),
         port("imaps")
     ));
@@ -264,7 +265,11 @@ fn host_in_url(ip: &IpAddr) -> String {
 /// A word that a shell takes as one.
 fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]
@@ -295,7 +300,9 @@ mod tests {
         assert_eq!(config.listen.port_offset, 20_000);
         assert_eq!(config.dns.resolver.0, pli_io::ResolverConfig::Off);
         let all = ports(&Loaded::in_folder(Path::new("/x"), config));
-        assert!(all.contains(&("imaps", 20_993)) && all.contains(&("https", 20_443)) && all.contains(&("lmtp", 20_024)));
+        assert!(
+            all.contains(&("imaps", 20_993)) && all.contains(&("https", 20_443)) && all.contains(&("lmtp", 20_024))
+        );
 
         let public = Quickstart { listen: vec!["0.0.0.0".parse().unwrap()], ..arguments() };
         let config = config::parse(&configuration(&public, &address("root", "example.test").unwrap())).unwrap();

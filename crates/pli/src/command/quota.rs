@@ -53,9 +53,7 @@ async fn addresses(link: &mut Link, one: Option<Address>) -> Result<Vec<Address>
     }
     let accounts = link.call(Request::AccountList).await?;
     let addresses = accounts.as_array().into_iter().flatten().filter_map(|a| a.pointer("/address")?.as_str());
-    addresses
-        .map(|a| Address::parse(a).map_err(|error| Failure::new(SOFTWARE, format!("{a}: {error}"))))
-        .collect()
+    addresses.map(|a| Address::parse(a).map_err(|error| Failure::new(SOFTWARE, format!("{a}: {error}")))).collect()
 }
 
 fn name(answer: &mut Value, address: &Address) {

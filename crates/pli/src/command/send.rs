@@ -68,7 +68,9 @@ fn message(from: &Address, to: &[Address], subject: &str, text: &str, now: UnixM
         from.domain_ascii(),
         header_text(subject)
     );
-    out.push_str("MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n");
+    out.push_str(
+        "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n",
+    );
     // RFC 2046 §4.1.1: lines of text end in CRLF before the transfer encoding.
     let encoded = BASE64.encode(text.replace("\r\n", "\n").replace('\n', "\r\n"));
     let mut rest = encoded.as_str();
@@ -84,8 +86,7 @@ fn message(from: &Address, to: &[Address], subject: &str, text: &str, now: UnixM
 /// RFC 5322 §3.3, in UTC.
 fn date(now: UnixMillis) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let secs = now.secs();
     let date = Date::of(secs);
     let of_day = secs.rem_euclid(86_400);

@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use pli_io::ResolverConfig;
-use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
 /// A number of bytes: `5368709120` or `"5G"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +133,6 @@ impl<'de> Deserialize<'de> for Dns {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -141,7 +140,9 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, bytes) in [("0", 0), ("1234", 1234), ("64K", 65_536), ("5G", 5 << 30), ("2 MiB", 2 << 20), ("1t", 1 << 40)] {
+        for (text, bytes) in
+            [("0", 0), ("1234", 1234), ("64K", 65_536), ("5G", 5 << 30), ("2 MiB", 2 << 20), ("1t", 1 << 40)]
+        {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
         for text in ["", "G", "-1", "5X", "1.5G", "99999999999T", "5GG"] {

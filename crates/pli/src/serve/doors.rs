@@ -132,11 +132,8 @@ impl Doors {
     fn imap(&self, listener: Listener, options: ServeOptions, service: Arc<ImapService>) {
         let random = Arc::clone(&self.env.random);
         self.shutdown.tracker().spawn(pli_net::serve(listener, options, move |connection, _| {
-            let peer = Peer {
-                id: SessionId(random.next_u64()),
-                address: Some(connection.peer()),
-                tls: connection.tls(),
-            };
+            let peer =
+                Peer { id: SessionId(random.next_u64()), address: Some(connection.peer()), tls: connection.tls() };
             Arc::clone(&service).serve(connection, peer)
         }));
     }

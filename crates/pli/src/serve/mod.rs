@@ -37,8 +37,7 @@ const RUNTIME_END: Duration = Duration::from_secs(5);
 /// Runs it.
 pub fn run(global: &Global, arguments: &Serve) -> Result<(), Failure> {
     let loaded = config::load(global.config.as_deref())?;
-    let passphrase =
-        if arguments.passphrase_stdin { Some(crate::command::passphrase(global)?) } else { None };
+    let passphrase = if arguments.passphrase_stdin { Some(crate::command::passphrase(global)?) } else { None };
     let level = logging::start(&loaded.config.log)?;
     process::keep_secrets();
     let files = process::raise_open_files(loaded.config.server.open_files_max);
