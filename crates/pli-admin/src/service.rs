@@ -130,6 +130,7 @@ impl Call<'_> {
     }
 
     fn health(&self) -> Result {
+        self.admit(Action::AccountRead, None)?;
         let stat = self.store().stat().map_err(failed)?;
         let (entries, checkpoint) = self.store().audit_checkpoint();
         Ok(json!({
@@ -143,13 +144,13 @@ impl Call<'_> {
     }
 
     fn store_stat(&self) -> Result {
+        self.admit(Action::AccountRead, None)?;
         let stat = self.store().stat().map_err(failed)?;
         serde_json::to_value(stat).map_err(|e| Failure::new(ErrorKind::Unavailable, e.to_string()))
     }
 
     fn key_status(&self) -> Result {
-        let permit = self.admit(Action::Operate, None)?;
-        drop(permit);
+        self.admit(Action::Operate, None)?;
         let now = (self.service.now)();
         Ok(json!({
             "epoch": pli_crypto::Epoch::at(now).0,
@@ -162,14 +163,25 @@ impl Call<'_> {
         let permit = self.admit(Action::Verify, None)?;
         let store = self.store().clone();
         let report = blocking(move || store.verify(&permit, &mut |_, _| {})).await?;
-        verified(&report)
+        self.verified("store", &report).await
     }
-}
 
-/// A report as a reply: damage is a failure that carries the report.
-fn verified(report: &pli_store::VerifyReport) -> Result {
-    let value = serde_json::to_value(report).map_err(|e| Failure::new(ErrorKind::Unavailable, e.to_string()))?;
-    if report.damage.is_empty() { Ok(value) } else { Err(Failure::new(ErrorKind::Damaged, value.to_string())) }
+    /// A report as a reply, recorded: damage is a failure that carries the report.
+    async fn verified(&self, what: &str, report: &pli_store::VerifyReport) -> Result {
+        let damaged = u64::try_from(report.damage.len()).unwrap_or(u64::MAX);
+        let event = self.gate().event(self.session, Action::Verify).count(what, 1).count("damage", damaged);
+        let event = if damaged > 0 { event.failed("damaged", "") } else { event };
+        self.record(Action::Verify, event).await?;
+        let value = serde_json::to_value(report).map_err(|e| Failure::new(ErrorKind::Unavailable, e.to_string()))?;
+        if damaged == 0 { Ok(value) } else { Err(Failure::new(ErrorKind::Damaged, value.to_string())) }
+    }
+
+    /// Records an act that changes nothing, and waits until that is durable.
+    async fn record(&self, action: Action, event: pli_audit::Event) -> Result<()> {
+        let permit = self.admit(action, None)?;
+        self.store().record(permit, event).await.map_err(failed)?;
+        Ok(())
+    }
 }
 
 /// Runs something long off the async workers.

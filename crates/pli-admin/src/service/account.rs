@@ -4,7 +4,7 @@ use pli_store::{Account, AccountChange, NewAccount, Quota, QuotaLimit};
 use pli_types::{Action, Address};
 use serde_json::{Value, json};
 
-use super::{Call, Result, default_mailboxes, failed, hash};
+use super::{Call, Result, default_mailboxes, failed, hash, refused};
 use crate::{ErrorKind, Failure, PlainPassword, QuotaSetting};
 
 /// Fields of `account add` and `account set`.
@@ -30,8 +30,8 @@ impl Call<'_> {
         let (password, generated) = match new.password {
             Some(password) => (password, None),
             None => {
-                let made = pli_crypto::generate_password()
-                    .map_err(|e| Failure::new(ErrorKind::Unavailable, e.to_string()))?;
+                let made =
+                    pli_crypto::generate_password().map_err(|e| Failure::new(ErrorKind::Unavailable, e.to_string()))?;
                 (PlainPassword(made.expose().to_owned()), Some(made.expose().to_owned()))
             }
         };
@@ -54,6 +54,7 @@ impl Call<'_> {
     }
 
     pub(super) fn account_list(&self) -> Result {
+        self.admit(Action::AccountRead, None)?;
         let mut all = Vec::new();
         let mut after = None;
         loop {
@@ -69,13 +70,13 @@ impl Call<'_> {
 
     pub(super) fn account_show(&self, address: &Address) -> Result {
         let account = self.account(address)?;
+        self.admit(Action::AccountRead, Some(account.id))?;
         self.describe(&account)
     }
 
     pub(super) async fn account_set(&self, set: New) -> Result {
         let account = self.account(&set.address)?;
-        let mut change =
-            AccountChange { display_name: set.display_name.map(Some), ..AccountChange::default() };
+        let mut change = AccountChange { display_name: set.display_name.map(Some), ..AccountChange::default() };
         change.language = language(set.language.as_deref())?.map(str::to_owned);
         let profile = self.profile(set.profile.as_deref().unwrap_or(&account.profile))?;
         if set.profile.is_some() {
@@ -118,7 +119,8 @@ impl Call<'_> {
 
     pub(super) fn quota_show(&self, address: &Address) -> Result {
         let account = self.account(address)?;
-        Ok(describe_quota(&account, &self.store().quota(account.id).map_err(failed)?))
+        let permit = self.admit(Action::GetQuota, Some(account.id))?;
+        Ok(describe_quota(&account, &self.gate().quota(&permit).map_err(refused)?))
     }
 
     pub(super) async fn quota_set(&self, address: &Address, setting: QuotaSetting) -> Result {
@@ -148,6 +150,7 @@ impl Call<'_> {
     }
 
     pub(super) fn profile_list(&self) -> Result {
+        self.admit(Action::AccountRead, None)?;
         let profiles = self.gate().directory().profiles();
         serde_json::to_value(&*profiles).map_err(|e| Failure::new(ErrorKind::Unavailable, e.to_string()))
     }

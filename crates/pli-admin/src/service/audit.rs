@@ -3,7 +3,7 @@
 use pli_types::Action;
 use serde_json::{Value, json};
 
-use super::{Call, Result, blocking, verified};
+use super::{Call, Result, blocking};
 use crate::{ErrorKind, Failure};
 
 /// Events of one reply: the socket's line stays bounded.
@@ -21,6 +21,9 @@ impl Call<'_> {
     }
 
     async fn events(&self, from: u64, limit: usize) -> Result {
+        // Who reads the log is recorded before he has it.
+        let event = self.gate().event(self.session, Action::AuditRead).count("from", from);
+        self.record(Action::AuditRead, event).await?;
         let permit = self.admit(Action::AuditRead, None)?;
         let store = self.store().clone();
         let events = blocking(move || store.audit_events(&permit, from, limit)).await?;
@@ -37,6 +40,6 @@ impl Call<'_> {
         let permit = self.admit(Action::Verify, None)?;
         let store = self.store().clone();
         let report = blocking(move || store.audit_verify(&permit)).await?;
-        verified(&report)
+        self.verified("audit", &report).await
     }
 }

@@ -26,6 +26,7 @@ impl Call<'_> {
     }
 
     pub(super) fn alias_list(&self) -> Result {
+        self.admit(Action::AccountRead, None)?;
         let aliases = self.store().aliases().map_err(failed)?;
         let rows = aliases.iter().map(|a| json!({ "address": a.address, "targets": a.targets }));
         Ok(Value::Array(rows.collect()))
@@ -46,6 +47,7 @@ impl Call<'_> {
     }
 
     pub(super) fn domain_list(&self) -> Result {
+        self.admit(Action::AccountRead, None)?;
         let domains = self.store().domains().map_err(failed)?;
         let rows = domains.iter().map(|d| json!({ "name": d.name, "created": d.created.secs() }));
         Ok(Value::Array(rows.collect()))

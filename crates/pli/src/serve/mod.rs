@@ -1,7 +1,7 @@
 //! `pli serve`: puts the parts together, serves until told to end, and ends in order.
 //!
 //! The order of a start: configuration, certificates, doors (so that a port in use is told before anything is touched),
-//! store, gate, services, admin socket, queue, timers. The order of an end is the other way round: doors close, sessions
+//! store, gate, admin socket, services, queue, timers. The order of an end is the other way round: doors close, sessions
 //! finish the reply they are in and say goodbye, the last event is recorded, the store closes.
 
 mod doors;
@@ -74,8 +74,8 @@ async fn serve(loaded: Loaded, passphrase: Option<SecretString>, level: Level) -
     live.apply_profiles().await?;
 
     let listening = bound.describe();
-    Doors { env: env.clone(), gate: Arc::clone(&gate), tls, shutdown: shutdown.clone() }.open(&live.loaded, bound)?;
     admin(&live.loaded, &gate, &env, &listening, &shutdown)?;
+    Doors { env: env.clone(), gate: Arc::clone(&gate), tls, shutdown: shutdown.clone() }.open(&live.loaded, bound)?;
     queue(&live.loaded, &gate, &env, &shutdown)?;
     shutdown.tracker().spawn(epochs(Arc::clone(&gate), shutdown.clone()));
 
