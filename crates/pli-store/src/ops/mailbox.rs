@@ -56,11 +56,11 @@ impl Txn<'_> {
         let mut missing = Vec::new();
         let mut level = name.parent();
         while let Some(parent) = level {
-            if self.mailbox_id(account, &parent)?.is_some() {
-                break;
-            }
             level = parent.parent();
-            missing.push(parent);
+            // One further up may be missing although this one is there: deleted above its children.
+            if self.mailbox_id(account, &parent)?.is_none() {
+                missing.push(parent);
+            }
         }
         while let Some(parent) = missing.pop() {
             self.make_mailbox(account, state, parent, None)?;
