@@ -388,6 +388,8 @@ pub enum ConfigCommand {
 pub enum DocsCommand {
     /// docs/policy.md
     Policy,
+    /// docs/cli.md
+    Cli,
 }
 
 fn parse_quota(text: &str) -> Result<QuotaSetting, String> {

@@ -34,7 +34,7 @@ pub fn failure(failure: &Failure, json: bool) {
     }
 }
 
-/// Columns under headings, as wide as they need to be.
+/// Columns under headings (unless all are empty), as wide as they need to be.
 pub fn table(headings: &[&str], rows: &[Vec<String>]) {
     let mut widths: Vec<usize> = headings.iter().map(|h| h.chars().count()).collect();
     for row in rows {
@@ -50,7 +50,9 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) {
         }
         line(out.trim_end());
     };
-    show(&headings.iter().map(|h| (*h).to_owned()).collect::<Vec<_>>());
+    if headings.iter().any(|h| !h.is_empty()) {
+        show(&headings.iter().map(|h| (*h).to_owned()).collect::<Vec<_>>());
+    }
     for row in rows {
         show(row);
     }
