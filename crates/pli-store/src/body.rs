@@ -85,8 +85,27 @@ impl Compressors {
     }
 }
 
-fn decompress(bytes: &[u8], plain: usize) -> Option<Vec<u8>> {
-    zstd::bulk::decompress(bytes, plain).ok().filter(|out| out.len() == plain)
+/// The same for reading.
+#[derive(Default)]
+pub(crate) struct Decompressors(Mutex<Vec<zstd::bulk::Decompressor<'static>>>);
+
+impl Decompressors {
+    const KEPT_MAX: usize = 4;
+
+    /// Exactly `plain` bytes, at most what a chunk or a summary can have.
+    fn decompress(&self, bytes: &[u8], plain: usize) -> Option<Vec<u8>> {
+        let context = self.0.lock().pop();
+        let mut context = match context {
+            Some(context) => context,
+            None => zstd::bulk::Decompressor::new().ok()?,
+        };
+        let out = context.decompress(bytes, plain).ok().filter(|out| out.len() == plain);
+        let mut kept = self.0.lock();
+        if kept.len() < Self::KEPT_MAX {
+            kept.push(context);
+        }
+        out
+    }
 }
 
 // Compression is told in the associated data, so that a chunk cannot be read the other way.
@@ -199,6 +218,7 @@ fn seal_summary(
 /// Opens a body row's summary.
 pub(crate) fn open_summary(
     store: StoreId,
+    decompressors: &Decompressors,
     body: BodyId,
     row: &BodyRow,
     keys: &MessageKeys,
@@ -213,8 +233,15 @@ pub(crate) fn open_summary(
     if length & COMPRESSED == 0 {
         return Summary::decode(r.rest()).map_err(|_| damaged());
     }
-    let plain = decompress(r.rest(), (length & !COMPRESSED) as usize).ok_or_else(damaged)?;
+    let plain = decompressors.decompress(r.rest(), (length & !COMPRESSED) as usize).ok_or_else(damaged)?;
     Summary::decode(&plain).map_err(|_| damaged())
+}
+
+/// Where a body is read, and with what.
+pub(crate) struct BodyPlace<'a> {
+    pub(crate) store: StoreId,
+    pub(crate) decompressors: &'a Decompressors,
+    pub(crate) file: &'a dyn DiskFile,
 }
 
 /// One line of the chunk table.
@@ -227,13 +254,13 @@ struct ChunkRow {
 
 /// Reads a body's bytes in `range` (cut at its end). Only the chunks that hold it are read and opened.
 pub(crate) fn read(
-    store: StoreId,
+    place: &BodyPlace<'_>,
     body: BodyId,
     row: &BodyRow,
     keys: &MessageKeys,
-    file: &dyn DiskFile,
     range: Option<Range<u64>>,
 ) -> Result<Bytes, StoreError> {
+    let (store, file) = (place.store, place.file);
     let damaged = || StoreError::Damaged(Damaged::Body(body));
     // A file that ends too early is damage of this body, not trouble with the disk.
     let at = |error: io::Error| {
@@ -282,7 +309,7 @@ pub(crate) fn read(
             let from = usize::try_from(range.start.saturating_sub(plain_at)).unwrap_or(0);
             let to = usize::try_from(range.end.min(plain_end).saturating_sub(plain_at)).unwrap_or(0);
             if chunk.compressed {
-                let plain = decompress(plain, chunk.plain).ok_or_else(damaged)?;
+                let plain = place.decompressors.decompress(plain, chunk.plain).ok_or_else(damaged)?;
                 out.extend_from_slice(plain.get(from..to).ok_or_else(damaged)?);
             } else {
                 out.extend_from_slice(plain.get(from..to).ok_or_else(damaged)?);

@@ -18,6 +18,7 @@ use crate::permit::Durable;
 use crate::queue::{Job, Reply, Rewraps, Taken};
 use crate::rows::mail::MessageRow;
 use crate::rows::{keys, row_nonce};
+use crate::store::IndexEngine;
 use crate::txn::{GroupBase, Pending, RowCache, Txn};
 
 /// The committer's own state.
@@ -28,6 +29,7 @@ pub(crate) struct Committer {
     cache: RowCache,
     last_checkpoint: Duration,
     last_flush: Duration,
+    flushing: Option<std::thread::JoinHandle<()>>,
     notes: Vec<pli_audit::Event>,
 }
 
@@ -46,12 +48,14 @@ impl Committer {
             cache: RowCache::default(),
             last_checkpoint: Duration::ZERO,
             last_flush: Duration::ZERO,
+            flushing: None,
             notes: Vec::new(),
         }
     }
 
     /// Works until the store closes or the log fails.
     pub(crate) fn run(mut self) {
+        let _last_words = LastWords(Arc::clone(&self.engine));
         loop {
             let taken = self.engine.queue.take(Duration::from_millis(IDLE_MS));
             let closing = taken.closing;
@@ -86,7 +90,7 @@ impl Committer {
         if idle && !(due && self.audit.is_unsigned()) {
             return;
         }
-        let (segment, offset) = match self.log.begin(now) {
+        let (segment, offset) = match self.log.begin(now, engine.segment_bytes_max.load(Ordering::Relaxed)) {
             Ok(place) => place,
             Err(error) => return self.refuse(taken.jobs, error),
         };
@@ -235,6 +239,9 @@ impl Committer {
 
     /// Flushes the index when enough time or log has gone by, and records how far it is.
     fn flush_if_due(&mut self, now: bool) {
+        if self.engine.engine == IndexEngine::Memory {
+            return;
+        }
         let monotonic = self.engine.env.clock.monotonic();
         let progress = *self.engine.progress.lock();
         let late = monotonic.saturating_sub(self.last_flush) >= Duration::from_millis(FLUSH_MS);
@@ -251,11 +258,23 @@ impl Committer {
                 engine.rows.fail(&error);
             }
         };
-        // The memory index has nothing to flush; sled's flush must not hold up commits.
-        if now || self.engine.engine == crate::store::IndexEngine::Memory {
-            flush();
-        } else if let Err(error) = std::thread::Builder::new().name(String::from("index-flush")).spawn(flush) {
-            tracing::warn!(%error, "no thread to flush the index");
+        // One at a time: the last one's position must be the last one recorded.
+        self.join_flush();
+        if now {
+            return flush();
+        }
+        // A flush must not hold up commits.
+        match std::thread::Builder::new().name(String::from("index-flush")).spawn(flush) {
+            Ok(thread) => self.flushing = Some(thread),
+            Err(error) => tracing::warn!(%error, "no thread to flush the index"),
+        }
+    }
+
+    fn join_flush(&mut self) {
+        if let Some(thread) = self.flushing.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("flushing the index panicked");
         }
     }
 
@@ -298,7 +317,20 @@ impl Committer {
         }
         self.engine.counts.syncs.store(self.log.syncs, Ordering::Relaxed);
         self.flush_if_due(true);
+        self.join_flush();
         self.engine.queue.refuse_all(|| StoreError::Stopped(String::from("the store is closed")));
+    }
+}
+
+/// A panic of the committer stops the store instead of leaving its callers waiting.
+struct LastWords(Arc<Engine>);
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop(String::from("the committer panicked"));
+            self.0.queue.refuse_all(|| StoreError::Stopped(String::from("the committer panicked")));
+        }
     }
 }
 

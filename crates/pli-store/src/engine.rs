@@ -12,11 +12,11 @@ use pli_types::{AccountId, BodyId, UnixMillis};
 use tokio::sync::watch;
 
 use crate::audit::LogKeys;
-use crate::body::Compressors;
+use crate::body::{BodyPlace, Compressors, Decompressors};
 use crate::error::StoreError;
 use crate::keys::StoreKeys;
 use crate::limits::{DELIVERY_KEYS_MAX, OPEN_SEGMENTS_MAX};
-use crate::log::segment::segment_path;
+use crate::log::segment::{SEGMENT_BYTES_MAX, segment_path};
 use crate::log::writer::Position;
 use crate::queue::CommitQueue;
 use crate::rows::directory::Blob;
@@ -64,6 +64,7 @@ pub(crate) struct Engine {
     pub(crate) views: Views,
     pub(crate) queue: CommitQueue,
     pub(crate) compressors: Compressors,
+    pub(crate) decompressors: Decompressors,
     pub(crate) log_keys: LogKeys,
     pub(crate) counts: Counts,
     pub(crate) progress: Mutex<Progress>,
@@ -74,6 +75,8 @@ pub(crate) struct Engine {
     pub(crate) stopped: Mutex<Option<String>>,
     pub(crate) open_number: u32,
     pub(crate) next_body: AtomicU32,
+    /// A segment that is longer takes no further group.
+    pub(crate) segment_bytes_max: AtomicU64,
     delivery: Mutex<DeliveryKeys>,
     files: Mutex<HashMap<u32, Arc<dyn DiskFile>>>,
 }
@@ -106,6 +109,7 @@ impl Engine {
             views: Views::default(),
             queue: CommitQueue::new(),
             compressors: Compressors::default(),
+            decompressors: Decompressors::default(),
             log_keys: LogKeys::default(),
             counts: Counts::default(),
             progress: Mutex::new(Progress { applied: parts.applied, unflushed: 0 }),
@@ -114,6 +118,7 @@ impl Engine {
             stopped: Mutex::new(None),
             open_number: parts.open_number,
             next_body: AtomicU32::new(0),
+            segment_bytes_max: AtomicU64::new(SEGMENT_BYTES_MAX),
             delivery: Mutex::new(DeliveryKeys::default()),
             files: Mutex::new(HashMap::new()),
         }
@@ -148,6 +153,10 @@ impl Engine {
         }
         files.insert(number, Arc::clone(&file));
         Ok(file)
+    }
+
+    pub(crate) fn body_place<'a>(&'a self, file: &'a dyn DiskFile) -> BodyPlace<'a> {
+        BodyPlace { store: self.keys.id, decompressors: &self.decompressors, file }
     }
 
     pub(crate) fn account_aad(&self, account: AccountId) -> Aad {

@@ -82,7 +82,7 @@ impl Store {
         let (row, wrapped) = row.zip(wrapped).ok_or_else(damaged)?;
         let key = self.queue_key(body, &wrapped)?.derive();
         let file = engine.segment_file(row.segment)?;
-        read(engine.keys.id, body, &row, &key, &*file, None)
+        read(&engine.body_place(&*file), body, &row, &key, None)
     }
     /// The queue's copy of a message key.
     pub(crate) fn queue_key(&self, body: BodyId, wrapped: &Blob) -> Result<MessageKey> {

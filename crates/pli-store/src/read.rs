@@ -150,7 +150,7 @@ impl Reader<'_> {
         }
         let (message, body) = self.rows(email)?;
         let keys = self.message_keys(keys, email, &message)?;
-        open_summary(self.engine.keys.id, message.body, &body, &keys)
+        open_summary(self.engine.keys.id, &self.engine.decompressors, message.body, &body, &keys)
     }
     /// Bytes of a message; all of them if `range` is `None`; a range past the end is cut. Only the chunks that hold
     /// the range are opened.
@@ -161,6 +161,6 @@ impl Reader<'_> {
         let (message, body) = self.rows(email)?;
         let keys = self.message_keys(keys, email, &message)?;
         let file = self.engine.segment_file(body.segment)?;
-        read(self.engine.keys.id, message.body, &body, &keys, &*file, range)
+        read(&self.engine.body_place(&*file), message.body, &body, &keys, range)
     }
 }

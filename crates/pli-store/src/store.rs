@@ -288,6 +288,11 @@ impl Store {
     pub fn hold_commits(&self, held: bool) {
         self.engine().queue.hold(held);
     }
+    /// Shortens segments, so that a test has many of them.
+    #[doc(hidden)]
+    pub fn set_segment_bytes_max(&self, bytes: u64) {
+        self.engine().segment_bytes_max.store(bytes, Ordering::Relaxed);
+    }
     /// Operations that wait for the committer.
     #[doc(hidden)]
     pub fn waiting_operations(&self) -> usize {

@@ -322,7 +322,7 @@ impl Store {
             };
             let opened = self.queue_key(id, &wrapped).and_then(|key| {
                 let file = engine.segment_file(row.segment)?;
-                read(engine.keys.id, id, &row, &key.derive(), &*file, None)
+                read(&engine.body_place(&*file), id, &row, &key.derive(), None)
             });
             match opened {
                 Ok(bytes) if sha256(&bytes) == row.digest => report.bodies = report.bodies.saturating_add(1),

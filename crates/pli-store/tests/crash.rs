@@ -176,6 +176,9 @@ async fn run(seed: u64, keys: Arc<dyn KeyStore>) {
     let world = World::sim(seed, keys);
     let disk = world.disk.clone().unwrap();
     let mut open = Arc::new(world.create());
+    // Half of the cases roll over to new segments all the time.
+    let segment_bytes_max = if seed.is_multiple_of(2) { 256 << 20 } else { 8 << 10 };
+    open.store.set_segment_bytes_max(segment_bytes_max);
     let mut accounts = Vec::new();
     for address in ["ana@example.org", "bob@example.org"] {
         let id = open.account(address, QuotaLimit::default()).await;
@@ -204,6 +207,7 @@ async fn run(seed: u64, keys: Arc<dyn KeyStore>) {
         drop(open);
         disk.restart();
         open = Arc::new(case.reopen());
+        open.store.set_segment_bytes_max(segment_bytes_max);
         case.compare(&open);
     }
 }

@@ -8,7 +8,7 @@ use pli_io::Env;
 use pli_types::UnixMillis;
 
 use super::frame::{ALIGN, FRAME_HEADER_BYTES, FrameHeader, FrameKind, chain, frame_bytes, link};
-use super::segment::{Footer, SEGMENT_BYTES_MAX, SEGMENT_START, Segment, SegmentEnd};
+use super::segment::{Footer, SEGMENT_START, Segment, SegmentEnd};
 use crate::keys::StoreKeys;
 
 /// A place in the log from which replay can go on.
@@ -74,9 +74,10 @@ impl LogWriter {
     }
 
     /// Where the next frame goes. Rolls over to a new segment when this one is long enough.
-    pub(crate) fn begin(&mut self, now: UnixMillis) -> Result<(u32, u64), WriteError> {
-        if self.current.as_ref().is_some_and(|current| current.at.offset >= SEGMENT_BYTES_MAX) {
-            self.finish().map_err(WriteError::Failed)?;
+    pub(crate) fn begin(&mut self, now: UnixMillis, segment_bytes_max: u64) -> Result<(u32, u64), WriteError> {
+        if self.current.as_ref().is_some_and(|current| current.at.offset >= segment_bytes_max) {
+            self.finish()
+                .map_err(|error| if is_full(&error) { WriteError::Full } else { WriteError::Failed(error) })?;
         }
         let current = match self.current.take() {
             Some(current) => current,
@@ -139,7 +140,13 @@ impl LogWriter {
         let mut frames = GroupFrames::new(current.at, self.durable, &current.segment);
         let footer = frames.sealed(self.sequence, FrameKind::Footer, footer)?;
         let slices = frames.slices(&[], &footer);
-        current.segment.file.write_all_at(&slices, current.at.offset)?;
+        if let Err(error) = current.segment.file.write_all_at(&slices, current.at.offset) {
+            // No room for a footer: the segment goes on when there is room again.
+            if is_full(&error) && current.segment.file.set_len(current.at.offset).is_ok() {
+                self.current = Some(current);
+            }
+            return Err(error);
+        }
         self.syncs = self.syncs.saturating_add(1);
         current.segment.file.sync_data()?;
         self.durable = self.sequence;
