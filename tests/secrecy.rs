@@ -178,7 +178,7 @@ fn the_search_finds_what_is_there() {
         };
         let path = dir.path().join("planted");
         std::fs::write(&path, bytes).unwrap();
-        assert_eq!(search(&[path], &[SUBJECT, BODY]).is_empty(), false, "{name}");
+        assert!(!search(&[path], &[SUBJECT, BODY]).is_empty(), "{name}");
     }
     let path = dir.path().join("planted");
     std::fs::write(&path, "nothing of that kind").unwrap();

@@ -281,38 +281,3 @@ proptest! {
         let _ = Summary::decode(&bytes);
     }
 }
-
-/// Mutations of real shapes, for `PLI_FUZZ_SECONDS` (3 by default).
-#[test]
-fn mutated_messages() {
-    let seconds = std::env::var("PLI_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(3);
-    let until = Instant::now() + Duration::from_secs(seconds);
-    let mut seed = 0x5eed_u64;
-    let mut next = move || {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        seed as usize
-    };
-    while Instant::now() < until {
-        let mut raw = NESTED.to_vec();
-        for _ in 0..1 + next() % 8 {
-            let at = next() % raw.len();
-            match next() % 4 {
-                0 => raw[at] = next() as u8,
-                1 => raw.truncate(at.max(1)),
-                2 => {
-                    let end = (at + next() % 40).min(raw.len());
-                    let piece = raw[at..end].to_vec();
-                    let to = next() % raw.len();
-                    raw.splice(to..to, piece);
-                }
-                _ => {
-                    raw.remove(at);
-                    raw.push(b'\n');
-                }
-            }
-        }
-        summary(&raw);
-    }
-}
