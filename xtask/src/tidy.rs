@@ -80,7 +80,8 @@ fn source(path: &Path, text: &str, wrong: &mut Vec<String>) {
         ));
     }
     let name = path.to_string_lossy();
-    let test_file = stem == "tests" || name.contains("/tests/") || name.contains("/benches/");
+    let test_file = stem == "tests"
+        || ["/tests/", "/benches/", "/examples/"].iter().any(|room| name.contains(room));
     if test_file || ROOMS.iter().any(|room| name.starts_with(room)) {
         return;
     }
