@@ -74,7 +74,7 @@ pub struct NewAccount {
 }
 
 /// A change of an account; `None` leaves a field as it is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccountChange {
     /// New profile.
     pub profile: Option<String>,

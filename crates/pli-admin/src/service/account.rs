@@ -92,13 +92,16 @@ impl Call<'_> {
         if set.profile.is_some() || set.quota.is_some() {
             change.quota_in_force = Some(own.unwrap_or(profile.quota));
         }
-        let password = set.password;
-        if let Some(password) = &password {
-            change.password = Some(Some(hash(password).await?));
+        // Two acts with an event each: who may set a password need not be who may change the rest.
+        if change != AccountChange::default() {
+            let permit = self.admit(Action::AccountChange, Some(account.id))?;
+            self.store().change_account(permit, account.id, change).await.map_err(failed)?;
         }
-        let action = if password.is_some() { Action::PasswordChange } else { Action::AccountChange };
-        let permit = self.admit(action, Some(account.id))?;
-        self.store().change_account(permit, account.id, change).await.map_err(failed)?;
+        if let Some(password) = &set.password {
+            let change = AccountChange { password: Some(Some(hash(password).await?)), ..AccountChange::default() };
+            let permit = self.admit(Action::PasswordChange, Some(account.id))?;
+            self.store().change_account(permit, account.id, change).await.map_err(failed)?;
+        }
         self.account_show(&set.address)
     }
 
