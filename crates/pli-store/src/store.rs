@@ -243,7 +243,15 @@ impl Store {
 
     // ---- the whole ----
 
-    /// Sizes and counts.
+    /// Whether the store takes changes now, and if not, why. Costs nothing: a monitor may ask each second.
+    pub fn condition(&self) -> Result<()> {
+        let engine = self.engine();
+        match engine.stop_reason() {
+            Some(error) => Err(error),
+            None => engine.rows.check(),
+        }
+    }
+    /// Sizes and counts. Scans whole tables: for people, not for a monitor.
     pub fn stat(&self) -> Result<StoreStat> {
         let engine = self.engine();
         let count = |table: Table| -> Result<u64> {

@@ -68,8 +68,7 @@ texts! {
     ServerRuns: "server", "serveur";
     Runs: "running since {}", "en marche depuis le {}";
     RunsNot: "not running", "arrêté";
-    Accounts: "accounts", "comptes";
-    Queue: "queue", "file d'attente";
+    Store: "store", "dépôt";
     AuditLog: "audit log", "journal d'audit";
     Entries: "{} entries", "{} entrées";
     DiskSpace: "disk", "disque";

@@ -297,7 +297,7 @@ impl RowStore {
         self.closed.store(true, Ordering::Release);
         *self.index.write() = Arc::new(crate::index::memory::MemoryIndex::default());
     }
-    fn check(&self) -> Result<(), StoreError> {
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
         if self.closed.load(Ordering::Acquire) {
             return Err(StoreError::Stopped(String::from("the store is closed")));
         }

@@ -1,4 +1,4 @@
-//! `pli health`: whether the server is well; exit code 1 when it is not running.
+//! `pli health`: whether the server is well; exit code 1 when it is not running or its store takes no changes.
 
 use pli_admin::Request;
 use serde_json::{Value, json};
@@ -26,7 +26,8 @@ pub fn run(global: &Global) -> Result<u8, Failure> {
     } else {
         show(global, &answer, running);
     }
-    Ok(if running { 0 } else { FOUND })
+    let well = running && answer.pointer("/well").and_then(Value::as_bool) == Some(true);
+    Ok(if well { 0 } else { FOUND })
 }
 
 fn show(global: &Global, answer: &Value, running: bool) {
@@ -38,9 +39,7 @@ fn show(global: &Global, answer: &Value, running: bool) {
     };
     let mut rows = vec![(Text::ServerRuns.in_language(language), server)];
     if running {
-        rows.push((Text::Accounts.in_language(language), text(answer, "/store/accounts")));
-        rows.push((Text::Messages.in_language(language), text(answer, "/store/messages")));
-        rows.push((Text::Queue.in_language(language), text(answer, "/store/queued")));
+        rows.push((Text::Store.in_language(language), text(answer, "/store/condition")));
         let entries = text(answer, "/audit/entries");
         rows.push((Text::AuditLog.in_language(language), Text::Entries.with(language, &[&entries])));
         let listeners = answer.pointer("/server/listeners").and_then(Value::as_array);
