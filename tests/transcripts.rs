@@ -1,7 +1,7 @@
 //! One named test for each file below `tests/transcripts/`, all on one server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests: a panic is the failure report")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
@@ -47,7 +47,7 @@ fn collect(root: &Path, dir: &Path, shared: &Shared, trials: &mut Vec<Trial>) {
     }
 }
 
-fn run(path: &PathBuf, shared: &Shared) -> Result<(), Failed> {
+fn run(path: &Path, shared: &Shared) -> Result<(), Failed> {
     let instance = shared.get_or_init(|| {
         std::panic::catch_unwind(Instance::start).map_err(|panic| {
             panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "the server did not start".to_owned())
