@@ -21,7 +21,22 @@ impl Level {
 }
 
 fn filter(level: &str) -> Result<EnvFilter, Failure> {
-    EnvFilter::builder().parse(level).map_err(|error| Failure::new(CONFIG, format!("log.level: {error}")))
+    parse(level).map_err(|error| Failure::new(CONFIG, format!("log.level: {error}")))
+}
+
+/// The filter that `log.level` describes. A word that is no level is refused (the filter would take it as the name of
+/// a part), and `debug` or `trace` alone is about Pli: the index writes hundreds of such lines a second.
+pub fn parse(level: &str) -> Result<EnvFilter, String> {
+    let mut directives = Vec::new();
+    for part in level.split(',').map(str::trim) {
+        match part.to_ascii_lowercase().as_str() {
+            "off" | "error" | "warn" | "info" => directives.push(part.to_owned()),
+            "debug" | "trace" => directives.extend([String::from("info"), format!("pli={part}")]),
+            _ if part.contains('=') => directives.push(part.to_owned()),
+            _ => return Err(format!("{part:?} is none of off, error, warn, info, debug, trace, nor PART=LEVEL")),
+        }
+    }
+    EnvFilter::builder().parse(directives.join(",")).map_err(|error| error.to_string())
 }
 
 /// Starts logging for the rest of the process.
@@ -37,4 +52,21 @@ pub fn start(log: &Log) -> Result<Level, Failure> {
     };
     started.map_err(|error| Failure::new(SOFTWARE, format!("logging: {error}")))?;
     Ok(Level(handle))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn levels_and_parts() {
+        assert_eq!(parse("warn").unwrap().to_string(), "warn");
+        assert_eq!(parse("info,pli_smtp=debug").unwrap().to_string(), "pli_smtp=debug,info");
+        assert_eq!(parse("debug").unwrap().to_string(), "pli=debug,info");
+        assert_eq!(parse("sled=trace").unwrap().to_string(), "sled=trace");
+        for wrong in ["loud", "", "info,", "pli=loud"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
 }

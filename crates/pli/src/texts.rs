@@ -51,6 +51,7 @@ texts! {
     Address: "address", "adresse";
     PasswordOnce: "password (shown only now)", "mot de passe (montré seulement maintenant)";
     Profile: "profile", "profil";
+    Number: "number", "numéro";
     Name: "name", "nom";
     Language: "language", "langue";
     Created: "created", "créé";
@@ -95,7 +96,7 @@ texts! {
     Warning: "warning", "attention";
     Wrong: "WRONG", "ERREUR";
     ConfigGood: "{} is correct", "{} est correct";
-    Sent: "delivered to {} mailboxes here, {} queued for other servers", "remis à {} boîtes ici, {} en file pour d'autres serveurs";
+    Sent: "delivered here: {}, queued for other servers: {}", "remis ici : {}, en file pour d'autres serveurs : {}";
     NothingQueued: "the queue is empty", "la file est vide";
     NoDamage: "no damage found", "aucun dommage trouvé";
     DamageFound: "damage found", "dommages trouvés";

@@ -204,6 +204,9 @@ fn the_store_offline() {
     for words in [["store", "verify"], ["audit", "verify"]] {
         assert_eq!(made.json(&words)["damage"].as_array().unwrap().len(), 0, "{words:?}");
     }
+    let tail = made.json(&["audit", "tail", "-n", "3"]);
+    assert_eq!(tail["events"].as_array().unwrap().len(), 3, "as many as were asked for: {tail}");
+    assert_eq!(tail["events"][2]["event"]["op"], "verify", "without the record of this reading: {tail}");
     let exported = made.run(&["audit", "export"]).out;
     let events: Vec<Value> = exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(events.iter().enumerate().all(|(at, event)| event["index"] == at));
@@ -258,6 +261,9 @@ fn a_wrong_configuration_names_its_line() {
         ("workers = 0", "workers = \"x\"", "invalid type"),
         ("hostname = \"mail.example.org\"", "hostname = \"\"", "no full host name"),
         ("keepalive_s = 120", "keepalive = 120", "unknown field `keepalive`"),
+        ("level = \"info\"", "level = \"loud\"", "none of off, error"),
+        ("recipients_max = 100", "recipients_max = 0", "1 at least"),
+        ("in_flight_bytes_max = 268435456", "in_flight_bytes_max = 1000", "never be taken"),
     ] {
         let line = good.lines().position(|l| l == old).unwrap_or_else(|| panic!("{old}")) + 1;
         std::fs::write(made.path("pli.toml"), good.replacen(old, new, 1)).unwrap();

@@ -235,6 +235,15 @@ fn sighup_takes_a_good_file_and_leaves_a_wrong_one() {
     server.signal("HUP");
     server.until("the new quota", || limit() == Some(3 << 30));
 
+    let later = good.replacen("starttls = true", "starttls = false", 1).replacen(
+        "idle_timeout_s = 1800",
+        "idle_timeout_s = 1900",
+        1,
+    );
+    std::fs::write(server.path("pli.toml"), later).unwrap();
+    server.signal("HUP");
+    server.until("the sections that wait for a start", || server.log().contains("imap, queue"));
+
     // A new certificate is shown to the next connection, a broken one to none.
     let other = tempfile::tempdir().unwrap();
     let path = other.path().join("mail");

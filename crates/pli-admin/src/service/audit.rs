@@ -13,7 +13,8 @@ impl Call<'_> {
     pub(super) async fn audit_tail(&self, count: u64) -> Result {
         let (entries, _) = self.store().audit_checkpoint();
         let count = count.min(u64::try_from(EVENTS_MAX).unwrap_or(u64::MAX));
-        self.events(entries.saturating_sub(count), EVENTS_MAX).await
+        // Up to what was there when it was asked: the record of this reading is not among them.
+        self.events(entries.saturating_sub(count), usize::try_from(count).unwrap_or(EVENTS_MAX)).await
     }
 
     pub(super) async fn audit_export(&self, from: u64, limit: usize) -> Result {

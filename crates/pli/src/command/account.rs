@@ -132,6 +132,8 @@ fn show(global: &Global, account: &Value) {
     let language = global.language();
     let rows = [
         (Text::Address, text(account, "/address")),
+        // The audit log names accounts by it.
+        (Text::Number, text(account, "/id")),
         (Text::Name, text(account, "/display_name")),
         (Text::Profile, text(account, "/profile")),
         (Text::State, state(global, account)),

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::cli::{AuditCommand, Global};
 use crate::failure::{DATA, FOUND, Failure};
 use crate::link::{ask, with};
-use crate::output::{line, table, text, value, when};
+use crate::output::{fields, line, table, text, value, when};
 use crate::texts::Text;
 
 /// Events asked for at once.
@@ -104,9 +104,15 @@ fn show(global: &Global, report: &Value) {
     if global.json {
         return value(report);
     }
-    for (name, count) in report.as_object().into_iter().flatten().filter(|(_, v)| v.is_number()) {
-        line(&format!("{name} {count}"));
-    }
+    let counted = |count: &Value| count.as_u64().is_some_and(|n| n > 0);
+    let counts: Vec<(&str, String)> = report
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, count)| counted(count))
+        .map(|(name, count)| (name.as_str(), count.to_string()))
+        .collect();
+    fields(&counts);
     let damage: Vec<Vec<String>> = report
         .pointer("/damage")
         .and_then(Value::as_array)

@@ -236,7 +236,7 @@ fn paste(loaded: &Loaded, config: &Path, accounts: &[Value], language: Language)
     // The certificate's name is the host name, which no DNS may know yet: curl is told the address.
     let to_host = |door: &str| format!("--resolve {hostname}:{0}:{ip}", port(door));
     line(&Text::ToServe.in_language(language));
-    line(&format!("  pli serve --config {}", shell_word(&config.display().to_string())));
+    line(&format!("  {} serve --config {}", program(), shell_word(&config.display().to_string())));
     line(&Text::ToSend.in_language(language));
     line(&format!(
         "  printf 'From: {from}\\r\\nTo: {to}\\r\\nSubject: Bonjour\\r\\n\\r\\nSous pli cacheté.\\r\\n' | \
@@ -251,6 +251,15 @@ fn paste(loaded: &Loaded, config: &Path, accounts: &[Value], language: Language)
         to_host("imaps"),
         port("imaps")
     ));
+}
+
+/// How the shell finds this program: by its name where `PATH` has it, else by its place.
+fn program() -> String {
+    let place = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("pli"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|dir| dir.join("pli")).find(|file| file.is_file());
+    let same = found.and_then(|file| std::fs::canonicalize(file).ok()) == std::fs::canonicalize(&place).ok();
+    if same { String::from("pli") } else { shell_word(&place.display().to_string()) }
 }
 
 fn host_in_url(ip: &IpAddr) -> String {

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use pli_types::Address;
-use tracing_subscriber::EnvFilter;
 
 use super::{Config, Loaded};
 
@@ -50,9 +49,10 @@ pub fn check(config: &Config, text: &str) -> Result<(), String> {
     server(config, &text)?;
     listen(config, &text)?;
     profiles(config, &text)?;
-    if let Err(error) = EnvFilter::builder().parse(&config.log.level) {
-        return text.wrong("[log]", "level", error.to_string());
+    if let Err(error) = crate::logging::parse(&config.log.level) {
+        return text.wrong("[log]", "level", error);
     }
+    sizes(config, &text)?;
     for (domain, host) in &config.queue.routes {
         let port = host.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
         if port.is_none_or(|p| p == 0) {
@@ -111,6 +111,35 @@ fn listen(config: &Config, text: &Text<'_>) -> Result<(), String> {
         if door.connections_max == 0 || door.connections_per_address_max == 0 {
             return text.wrong(&header, "connections_max", "a door without connections; write on = false");
         }
+    }
+    Ok(())
+}
+
+/// Numbers with which nothing could be received or sent.
+fn sizes(config: &Config, text: &Text<'_>) -> Result<(), String> {
+    let (imap, smtp, queue) = (&config.imap, &config.smtp, &config.queue);
+    for (header, key, none) in [
+        ("[imap]", "message_bytes_max", imap.message_bytes_max == 0),
+        ("[imap]", "idle_timeout_s", imap.idle_timeout_s == 0),
+        ("[imap]", "login_timeout_s", imap.login_timeout_s == 0),
+        ("[smtp]", "message_bytes_max", smtp.message_bytes_max == 0),
+        ("[smtp]", "recipients_max", smtp.recipients_max == 0),
+        ("[smtp]", "submission_recipients_max", smtp.submission_recipients_max == 0),
+        ("[smtp]", "command_timeout_s", smtp.command_timeout_s == 0),
+        ("[smtp]", "data_timeout_s", smtp.data_timeout_s == 0),
+        ("[smtp]", "message_timeout_s", smtp.message_timeout_s == 0),
+        ("[queue]", "connections_max", queue.connections_max == 0),
+        ("[queue]", "connections_per_destination_max", queue.connections_per_destination_max == 0),
+        ("[queue]", "recipients_per_transaction_max", queue.recipients_per_transaction_max == 0),
+        ("[queue]", "port", queue.port == 0),
+    ] {
+        if none {
+            return text.wrong(header, key, "1 at least");
+        }
+    }
+    if smtp.in_flight_bytes_max < smtp.message_bytes_max.max(imap.message_bytes_max) {
+        let reason = "less than message_bytes_max: the largest message would never be taken";
+        return text.wrong("[smtp]", "in_flight_bytes_max", reason);
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use pli_store::{AccountChange, StoreError};
 use pli_types::Action;
 
 use super::{doors, record};
-use crate::config::{self, Config, Loaded};
+use crate::config::{self, Config, Loaded, Server};
 use crate::failure::{Failure, IO};
 use crate::logging::Level;
 
@@ -44,8 +44,9 @@ impl Live {
         let directory = self.gate.directory();
         directory.set_profiles(new.profiles());
         directory.set_postmaster(new.postmaster());
-        if at_start_only(&self.loaded.config) != at_start_only(&new.config) {
-            tracing::warn!("some changes come into force at the next start only");
+        let later = at_start_only(&self.loaded.config, &new.config);
+        if !later.is_empty() {
+            tracing::warn!(sections = later.join(", "), "some changes come into force at the next start only");
         }
         self.loaded = new;
         self.apply_profiles().await?;
@@ -93,8 +94,23 @@ impl Live {
     }
 }
 
-/// What a reload cannot change, as text to compare.
-fn at_start_only(config: &Config) -> String {
-    let Config { server, listen, store, keys, imap, smtp, queue, dns, .. } = config;
-    format!("{server:?} {listen:?} {store:?} {keys:?} {imap:?} {smtp:?} {queue:?} {dns:?}")
+/// Sections with changes that a reload cannot bring into force.
+fn at_start_only(old: &Config, new: &Config) -> Vec<&'static str> {
+    let texts = |config: &Config| {
+        let Config { server, listen, store, keys, imap, smtp, queue, dns, log, .. } = config;
+        // The postmaster is taken up at once.
+        let server = Server { postmaster: String::new(), ..server.clone() };
+        [
+            ("server", format!("{server:?}")),
+            ("listen", format!("{listen:?}")),
+            ("store", format!("{store:?}")),
+            ("keys", format!("{keys:?}")),
+            ("imap", format!("{imap:?}")),
+            ("smtp", format!("{smtp:?}")),
+            ("queue", format!("{queue:?}")),
+            ("dns", format!("{dns:?}")),
+            ("log.format", format!("{:?}", log.format)),
+        ]
+    };
+    texts(old).into_iter().zip(texts(new)).filter(|(old, new)| old != new).map(|((name, _), _)| name).collect()
 }
