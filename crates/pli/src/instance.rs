@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::config::Loaded;
 use crate::failure::{CONFIG, Failure, NO_PERMISSION};
+use crate::process::make_files_private;
 
 /// A store that this process has open.
 pub struct Instance {
@@ -27,12 +28,14 @@ impl Instance {
     pub fn open(loaded: &Loaded, passphrase: Option<&SecretString>) -> Result<Self, Failure> {
         let keys: Arc<dyn KeyStore> = Arc::new(root_key(loaded, passphrase)?);
         let env = Env::real();
+        make_files_private();
         let (store, mint) = Store::open(options(loaded, env.clone(), keys))?;
         Ok(Self::over(loaded, env, store, mint))
     }
     /// Makes an empty store under new keys.
     pub fn create(loaded: &Loaded, keys: FileKeyStore) -> Result<Self, Failure> {
         let env = Env::real();
+        make_files_private();
         let (store, mint) = Store::create(options(loaded, env.clone(), Arc::new(keys)))?;
         Ok(Self::over(loaded, env, store, mint))
     }

@@ -1,5 +1,6 @@
 //! What a process that holds keys and many connections asks of the system.
 
+use rustix::fs::Mode;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 
 /// No core file, no debugger of another process of the same user: both would hold keys.
@@ -11,6 +12,12 @@ pub fn keep_secrets() {
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::warn!(%error, "the process could not be made undumpable");
     }
+}
+
+/// What this process makes from now on is for its user alone. The store says so for each file; the index's engine does
+/// not.
+pub fn make_files_private() {
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }
 
 /// Raises the limit of open files as far as it goes up to `wanted`; returns what it is then.

@@ -99,6 +99,16 @@ fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
+/// Everything in a folder, folders included.
+fn below(dir: &Path) -> Vec<PathBuf> {
+    let mut all = vec![dir.to_owned()];
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { all.extend(below(&path)) } else { all.push(path) }
+    }
+    all
+}
+
 #[test]
 fn quickstart_makes_what_it_says() {
     let made = Made::new();
@@ -127,6 +137,11 @@ fn quickstart_makes_what_it_says() {
         assert_eq!(mode(&made.path(secret)), 0o600, "{secret}");
     }
     assert_eq!(mode(&made.path("run")), 0o700);
+    let files = below(&made.path("store"));
+    assert!(files.iter().any(|file| file.to_string_lossy().contains("index")), "{files:?}");
+    for file in files {
+        assert_eq!(mode(&file) & 0o077, 0, "{}", file.display());
+    }
     assert!(!std::fs::read_to_string(made.path("pli.toml")).unwrap().contains(passwords[0]));
 
     let again = pli(
