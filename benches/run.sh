@@ -1,0 +1,100 @@
+#!/bin/sh
+# Every row, three times, on a fresh instance each time; medians in
+# benches/results/DATE.json and .md. The data lies on the checkout's own disk.
+#
+#   benches/run.sh              the full rows (some minutes)
+#   RUNS=1 SCALE=10 benches/run.sh   a tenth of the load, once: a try-out
+#   RESULTS=DIR                 writes there instead
+set -eu
+cd "$(dirname "$0")/.."
+RUNS=${RUNS:-3}
+SCALE=${SCALE:-1}
+OFFSET=${OFFSET:-28000}
+RESULTS=${RESULTS:-benches/results}
+TARGET=${CARGO_TARGET_DIR:-target}
+
+cargo build --release --locked --package pli --package pli-benches
+PLI=$TARGET/release/pli
+BENCH=$TARGET/release/pli-bench
+
+work=$(mktemp -d "$PWD/.bench-XXXXXX")
+server=
+stop() {
+    [ -n "$server" ] || return 0
+    kill "$server" 2>/dev/null || true
+    wait "$server" 2>/dev/null || true
+    server=
+}
+trap 'stop; rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+
+case $(stat -f -c %T "$work") in
+tmpfs | ramfs)
+    echo "$work is in memory: fdatasync would cost nothing" >&2
+    exit 1
+    ;;
+esac
+
+# Starts the server and waits until it accepts.
+start() {
+    "$PLI" serve --config "$dir/pli.toml" 2>>"$dir/serve.log" &
+    server=$!
+    tries=0
+    until "$PLI" health --config "$dir/pli.toml" >/dev/null 2>&1; do
+        tries=$((tries + 1))
+        if [ $tries -gt 300 ] || ! kill -0 "$server" 2>/dev/null; then
+            tail -n 20 "$dir/serve.log" >&2
+            exit 1
+        fi
+        sleep 0.1
+    done
+}
+
+bench() {
+    echo "run $run: $*" >&2
+    "$BENCH" --ca "$dir/tls/ca.pem" --smtp-port $((OFFSET + 25)) --imap-port $((OFFSET + 993)) \
+        --pid "$server" --disk "$work" --json "$@" >>"$lines"
+}
+
+files=
+run=1
+while [ "$run" -le "$RUNS" ]; do
+    dir=$work/mail-$run
+    lines=$work/lines-$run
+    "$PLI" quickstart --dir "$dir" --domain example.org --hostname mail.example.org \
+        --listen 127.0.0.1 --port-offset "$OFFSET" --json >/dev/null
+    start
+    for number in $(seq -w 0 19); do
+        echo bench-password-1 | "$PLI" account add "bench$number@example.org" --password-stdin \
+            --quota unlimited --config "$dir/pli.toml" >/dev/null
+    done
+    # The start is measured on a store that has accounts, in a new process.
+    stop
+    start
+    sleep 1
+    bench start-rss
+    for connections in 1 8 32; do
+        bench smtp --connections "$connections" --messages $((20000 / SCALE))
+    done
+    bench exists
+    bench append --connections 4 --messages $((10000 / SCALE))
+    bench imap-flags --messages $((100000 / SCALE))
+    # Idle sessions are measured in a new process too: memory that earlier
+    # load has left free inside the process would hide what they take.
+    stop
+    start
+    sleep 1
+    bench idle --sessions $((1000 / SCALE))
+    stop
+    "$PLI" store verify --config "$dir/pli.toml" >/dev/null
+    files="$files $lines"
+    rm -rf "$dir"
+    run=$((run + 1))
+done
+
+cpu=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
+memory=$(awk '/MemTotal/ {printf "%.0f", $2 / 1048576}' /proc/meminfo)
+# shellcheck disable=SC2086
+"$BENCH" report --out "$RESULTS" --date "$(date +%F)" \
+    --about "$(nproc) cores ($cpu), $memory GB, Linux $(uname -r), generator on the same machine" \
+    --about "commit $(git rev-parse --short HEAD), $RUNS runs, load divided by $SCALE" $files

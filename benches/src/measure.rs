@@ -1,0 +1,112 @@
+//! Clocks, percentiles, memory and CPU time of processes, the disk's fdatasync.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::Failure;
+
+/// Writes of the fdatasync measurement.
+const SYNCS: usize = 300;
+/// The kernel's unit of CPU time in /proc, which is 100 a second everywhere.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// The value below which this share of the sorted values lies.
+pub fn percentile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let at = (share * values.len() as f64).ceil() as usize;
+    values.get(at.max(1) - 1).copied().unwrap_or(f64::NAN)
+}
+
+/// The middle value.
+pub fn median(values: &mut [f64]) -> f64 {
+    percentile(values, 0.5)
+}
+
+/// Milliseconds.
+pub fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+/// This process's CPU time in seconds.
+pub fn own_cpu() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// Another process's CPU time in seconds, itself and its ended children not counted.
+pub fn cpu_of(pid: u32) -> Result<f64, Failure> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name stands in brackets and may hold anything; fields are counted after it.
+    let rest = text.rsplit(") ").next().unwrap_or_default();
+    let fields: Vec<&str> = rest.split(' ').collect();
+    let (user, system) = (fields.get(11).ok_or("stat")?, fields.get(12).ok_or("stat")?);
+    Ok((user.parse::<f64>()? + system.parse::<f64>()?) / TICKS_PER_SECOND)
+}
+
+/// Resident memory of a process in KB.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// All resident pages.
+    pub rss_kb: f64,
+    /// Shared pages divided by their users.
+    pub pss_kb: f64,
+}
+
+/// Reads `/proc/PID/smaps_rollup`.
+pub fn memory_of(pid: u32) -> Result<Memory, Failure> {
+    let path = format!("/proc/{pid}/smaps_rollup");
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    let field = |name: &str| -> Result<f64, Failure> {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).ok_or("smaps_rollup")?;
+        Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+    };
+    Ok(Memory { rss_kb: field("Rss:")?, pss_kb: field("Pss:")? })
+}
+
+/// Median and 99th percentile of writing 4 KB and fdatasync, in milliseconds.
+pub fn fdatasync(dir: &Path) -> Result<(f64, f64), Failure> {
+    let path = dir.join(format!("fdatasync-{}", std::process::id()));
+    let mut file = File::create(&path)?;
+    let block = [0x5A_u8; 4096];
+    // Within room that is allocated already, as a log writes.
+    file.write_all(&vec![0; 4096 * 64])?;
+    file.sync_all()?;
+    let mut times = Vec::with_capacity(SYNCS);
+    for number in 0..SYNCS {
+        file.seek(SeekFrom::Start(4096 * (number as u64 % 64)))?;
+        let begun = Instant::now();
+        file.write_all(&block)?;
+        file.sync_data()?;
+        times.push(ms(begun.elapsed()));
+    }
+    drop(file);
+    std::fs::remove_file(&path)?;
+    Ok((median(&mut times), percentile(&mut times, 0.99)))
+}
+
+/// As many open files as the system lets.
+pub fn raise_open_files() -> Result<(), Failure> {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles() {
+        let mut values: Vec<f64> = (1..=100).rev().map(f64::from).collect();
+        assert_eq!(median(&mut values), 50.0);
+        assert_eq!(percentile(&mut values, 0.99), 99.0);
+        assert_eq!(percentile(&mut values, 1.0), 100.0);
+        assert_eq!(median(&mut [3.0]), 3.0);
+        assert!(median(&mut []).is_nan());
+    }
+}

@@ -1,0 +1,103 @@
+//! What an idle session costs in memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::client::Connection;
+use crate::report::Figures;
+use crate::rows::Watch;
+use crate::{Common, Failure, measure};
+
+/// `pli-bench idle`
+#[derive(Clone, Debug, clap::Args)]
+pub struct Idle {
+    /// Sessions in IDLE.
+    #[arg(long, default_value_t = 1_000)]
+    sessions: usize,
+    /// Logins at once.
+    #[arg(long, default_value_t = 4)]
+    logins: usize,
+    /// Seconds between the last IDLE and the measurement.
+    #[arg(long, default_value_t = 5)]
+    settle: u64,
+}
+
+impl Idle {
+    /// Runs the row.
+    pub async fn run(&self, common: &Common) -> Result<Figures, Failure> {
+        let pid = common.pid.ok_or("--pid PID is needed")?;
+        let mut figures = Figures::new("idle");
+        figures.note("sessions", self.sessions);
+        // Logins of every account, so that what an account costs is not taken
+        // for what a session costs; they stay open to the end.
+        let mut all = self.open(common, 0..common.accounts).await?;
+        self.settle().await;
+        let before = measure::memory_of(pid)?;
+        let from = all.len();
+        let watch = Watch::start(common)?;
+        all.append(&mut self.open(common, from..from + self.sessions).await?);
+        figures.set("logins_per_s", self.sessions as f64 / watch.seconds());
+        watch.stop(&mut figures, self.sessions as u64)?;
+        self.settle().await;
+        let after = measure::memory_of(pid)?;
+        let sessions = self.sessions as f64;
+        figures.set("rss_before_kb", before.rss_kb);
+        figures.set("rss_after_kb", after.rss_kb);
+        figures.set("pss_before_kb", before.pss_kb);
+        figures.set("pss_after_kb", after.pss_kb);
+        figures.set("rss_per_session_kb", (after.rss_kb - before.rss_kb) / sessions);
+        figures.set("pss_per_session_kb", (after.pss_kb - before.pss_kb) / sessions);
+        // Idle is not dead: each session still answers.
+        for session in &mut all {
+            session.send(b"DONE\r\n").await?;
+            let line = session.line().await?;
+            if !line.starts_with(b"i1 OK") && !line.starts_with(b"* ") {
+                return Err(String::from_utf8_lossy(&line).into_owned().into());
+            }
+        }
+        Ok(figures)
+    }
+
+    async fn settle(&self) {
+        tokio::time::sleep(Duration::from_secs(self.settle)).await;
+    }
+
+    async fn open(&self, common: &Common, numbers: std::ops::Range<usize>) -> Result<Vec<Connection>, Failure> {
+        let target = common.imap()?;
+        let gate = Arc::new(Semaphore::new(self.logins.max(1)));
+        let mut work = JoinSet::new();
+        for number in numbers {
+            let (target, gate) = (target.clone(), Arc::clone(&gate));
+            let (user, password) = (common.account(number), common.password.clone());
+            work.spawn(async move {
+                let _turn = gate.acquire_owned().await?;
+                let mut session = target.imap(&user, &password).await?;
+                session.command("SELECT INBOX").await?;
+                session.send(b"i1 IDLE\r\n").await?;
+                let line = session.line().await?;
+                if line.starts_with(b"+") {
+                    Ok::<_, Failure>(session)
+                } else {
+                    Err(String::from_utf8_lossy(&line).into_owned().into())
+                }
+            });
+        }
+        let mut sessions = Vec::new();
+        while let Some(outcome) = work.join_next().await {
+            sessions.push(outcome??);
+        }
+        Ok(sessions)
+    }
+}
+
+/// Memory of the server as it is now.
+pub fn start_rss(common: &Common) -> Result<Figures, Failure> {
+    let memory = measure::memory_of(common.pid.ok_or("--pid PID is needed")?)?;
+    let mut figures = Figures::new("start-rss");
+    figures.set("rss_mb", memory.rss_kb / 1024.0);
+    figures.set("pss_mb", memory.pss_kb / 1024.0);
+    Ok(figures)
+}
