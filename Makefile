@@ -22,9 +22,12 @@ build:
 	$(CARGO) build --release --locked --package pli
 
 run: build
-	@test -f $(RUN_DIR)/pli.toml || $(PLI) quickstart --dir $(RUN_DIR) \
+	@if test -f $(RUN_DIR)/pli.toml; then \
+		echo 'Going on with the data in $(RUN_DIR): configuration $(RUN_DIR)/pli.toml, CA $(RUN_DIR)/tls/ca.pem.'; \
+		echo 'Passwords were shown once. A new one: $(PLI) account passwd ADDRESS --config $(RUN_DIR)/pli.toml'; \
+	else $(PLI) quickstart --dir $(RUN_DIR) \
 		--domain example.org --hostname mail.example.org \
-		--listen 127.0.0.1 --port-offset 10000
+		--listen 127.0.0.1 --port-offset 10000; fi
 	@exec $(PLI) serve --config $(RUN_DIR)/pli.toml
 
 test:
