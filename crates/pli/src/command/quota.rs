@@ -71,7 +71,9 @@ fn show(global: &Global, answers: Vec<Value>) {
         .iter()
         .map(|quota| {
             let used = number(quota, "/bytes_used").unwrap_or(0);
-            let share = number(quota, "/bytes_limit").map(|limit| u128::from(used) * 100 / u128::from(limit.max(1)));
+            let share = number(quota, "/bytes_limit")
+                .filter(|limit| *limit > 0)
+                .map(|limit| u128::from(used) * 100 / u128::from(limit));
             vec![
                 text(quota, "/address"),
                 show_size(used),

@@ -137,7 +137,7 @@ fn sizes(config: &Config, text: &Text<'_>) -> Result<(), String> {
             return text.wrong(header, key, "1 at least");
         }
     }
-    if smtp.in_flight_bytes_max < smtp.message_bytes_max.max(imap.message_bytes_max) {
+    if smtp.in_flight_bytes_max < smtp.message_bytes_max {
         let reason = "less than message_bytes_max: the largest message would never be taken";
         return text.wrong("[smtp]", "in_flight_bytes_max", reason);
     }
