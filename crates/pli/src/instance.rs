@@ -71,9 +71,8 @@ fn root_key(loaded: &Loaded, passphrase: Option<&SecretString>) -> Result<FileKe
     FileKeyStore::open(&contents, passphrase.or(of_file.as_ref())).map_err(|error| {
         let failure = Failure::new(CONFIG, format!("{}: {error}", path.display()));
         match error {
-            CryptoError::PassphraseNeeded => {
-                failure.hint("give it with --passphrase-stdin, or name its file in keys.passphrase_file")
-            }
+            CryptoError::PassphraseNeeded => failure
+                .hint("`pli serve` takes it with --passphrase-stdin; every command reads it from keys.passphrase_file"),
             _ => failure,
         }
     })

@@ -317,6 +317,13 @@ fn keys_that_do_not_fit() {
     std::fs::remove_file(&key).unwrap();
     assert_eq!(made.run(&["account", "list"]).code, 66);
 
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("mail");
+    let words = ["quickstart", "--domain", "a.test", "--hostname", "m.a.test", "--passphrase-stdin", "--dir"];
+    let made = pli(&[&words[..], &[path.to_str().unwrap()]].concat(), "a long passphrase\n");
+    let serve = made.out.lines().find(|line| line.contains(" serve --config ")).unwrap_or_default();
+    assert!(serve.ends_with("--passphrase-stdin"), "the line to paste works: {}{}", made.out, made.err);
+
     let sealed = Made::with(&["--passphrase-stdin"], "a long passphrase\n");
     let ran = sealed.run(&["account", "list"]);
     assert_eq!(ran.code, 78, "{}", ran.err);

@@ -48,7 +48,7 @@ pub fn run(global: &Global, arguments: &Quickstart) -> Result<(), Failure> {
     let accounts = fill(&loaded, root, &domain, [(&admin, "staff"), (&user, "student")])?;
     // The configuration comes last: where it is, the rest is whole.
     write_new(&dir.join("pli.toml"), toml.as_bytes(), 0o600)?;
-    report(global, &dir, &loaded, &accounts);
+    report(global, &dir, &loaded, &accounts, passphrase.is_some());
     Ok(())
 }
 
@@ -184,7 +184,7 @@ fn ports(loaded: &Loaded) -> Vec<(&'static str, u16)> {
     served.chain(LATER.iter().map(|(name, port)| (*name, port.saturating_add(offset)))).collect()
 }
 
-fn report(global: &Global, dir: &Path, loaded: &Loaded, accounts: &[Value]) {
+fn report(global: &Global, dir: &Path, loaded: &Loaded, accounts: &[Value], sealed: bool) {
     let config = dir.join("pli.toml");
     let ports = ports(loaded);
     if global.json {
@@ -221,11 +221,11 @@ fn report(global: &Global, dir: &Path, loaded: &Loaded, accounts: &[Value]) {
         line(&format!("  {address}  {password}  ({profile})"));
     }
     line("");
-    paste(loaded, &config, accounts, language);
+    paste(loaded, &config, accounts, language, sealed);
 }
 
-/// Lines to paste: serve, send, read.
-fn paste(loaded: &Loaded, config: &Path, accounts: &[Value], language: Language) {
+/// Lines to paste: serve (with the passphrase of a sealed root key), send, read.
+fn paste(loaded: &Loaded, config: &Path, accounts: &[Value], language: Language, sealed: bool) {
     let [Some(admin), Some(user)] = [accounts.first(), accounts.get(1)] else { return };
     let [from, from_password] = ["/address", "/password"].map(|path| text(admin, path));
     let [to, to_password] = ["/address", "/password"].map(|path| text(user, path));
@@ -236,7 +236,8 @@ fn paste(loaded: &Loaded, config: &Path, accounts: &[Value], language: Language)
     // The certificate's name is the host name, which no DNS may know yet: curl is told the address.
     let to_host = |door: &str| format!("--resolve {hostname}:{0}:{ip}", port(door));
     line(&Text::ToServe.in_language(language));
-    line(&format!("  {} serve --config {}", program(), shell_word(&config.display().to_string())));
+    let passphrase = if sealed { " --passphrase-stdin" } else { "" };
+    line(&format!("  {} serve --config {}{passphrase}", program(), shell_word(&config.display().to_string())));
     line(&Text::ToSend.in_language(language));
     line(&format!(
         "  printf 'From: {from}\\r\\nTo: {to}\\r\\nSubject: Bonjour\\r\\n\\r\\nSous pli cacheté.\\r\\n' | \
