@@ -10,7 +10,7 @@
 //!
 //! This crate knows the product only by its command line, its ports and its
 //! files on disk: it uses none of the product's crates, so that no mistake can
-//! be made twice and cancel out.
+//! be made twice and cancel out. (`fuzz.rs` alone calls their parsers.)
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
