@@ -14,15 +14,7 @@ pub fn read(tag: &Tag, c: &mut Cursor<'_>) -> Read<CommandBody> {
     while c.more() {
         more.push(read_message_here(c)?);
     }
-    Ok(CommandBody::Append {
-        prefix: AppendPrefix {
-            tag: tag.clone(),
-            mailbox,
-            meta,
-        },
-        message,
-        more,
-    })
+    Ok(CommandBody::Append { prefix: AppendPrefix { tag: tag.clone(), mailbox, meta }, message, more })
 }
 
 fn read_message(c: &mut Cursor<'_>) -> Read<(AppendMeta, Vec<u8>)> {
@@ -66,11 +58,7 @@ fn read_meta_and_marker(c: &mut Cursor<'_>) -> Read<AppendMeta> {
     meta.binary = c.marker()?.1;
     c.end()?;
     // RFC 6855 §4: the message in UTF8 () is a literal8.
-    if meta.utf8 && !meta.binary {
-        Err("UTF8 needs a literal8".into())
-    } else {
-        Ok(meta)
-    }
+    if meta.utf8 && !meta.binary { Err("UTF8 needs a literal8".into()) } else { Ok(meta) }
 }
 
 /// Reads [`crate::Framer::prefix`] after the first [`crate::Event::AppendLiteral`] of a command.
@@ -91,11 +79,7 @@ pub fn parse_append_prefix(prefix: &[u8], utf8: bool) -> Result<AppendPrefix, Co
 
 /// Reads [`crate::Framer::prefix`] after a further [`crate::Event::AppendLiteral`] (RFC 3502): `before` is what the
 /// message before it had.
-pub fn parse_append_next(
-    tag: &Tag,
-    before: &AppendMeta,
-    prefix: &[u8],
-) -> Result<AppendMeta, CommandError> {
+pub fn parse_append_next(tag: &Tag, before: &AppendMeta, prefix: &[u8]) -> Result<AppendMeta, CommandError> {
     let mut c = Cursor::new(prefix, false);
     let mut read = || {
         close(before, &mut c)?;
@@ -108,15 +92,9 @@ pub fn parse_append_next(
 /// Reads [`crate::Event::AppendEnd`]: nothing may stand there but, after `UTF8 (`, a `)`.
 pub fn parse_append_end(tag: &Tag, last: &AppendMeta, end: &[u8]) -> Result<(), CommandError> {
     let mut c = Cursor::new(end, false);
-    close(last, &mut c)
-        .and_then(|()| c.end())
-        .map_err(|fail| to_error(tag.clone(), fail))
+    close(last, &mut c).and_then(|()| c.end()).map_err(|fail| to_error(tag.clone(), fail))
 }
 
 fn close(before: &AppendMeta, c: &mut Cursor<'_>) -> Read<()> {
-    if before.utf8 {
-        c.need(b')', "Expected ) after UTF8 message")
-    } else {
-        Ok(())
-    }
+    if before.utf8 { c.need(b')', "Expected ) after UTF8 message") } else { Ok(()) }
 }

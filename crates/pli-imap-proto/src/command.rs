@@ -6,9 +6,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 
 use chrono::NaiveDate;
-use pli_types::{
-    FlagSet, Keyword, MailboxName, ModSeq, SpecialUse, SystemFlag, Uid, UidValidity, UnixMillis,
-};
+use pli_types::{FlagSet, Keyword, MailboxName, ModSeq, SpecialUse, SystemFlag, Uid, UidValidity, UnixMillis};
 
 use crate::sequence::SequenceSet;
 
@@ -265,12 +263,8 @@ impl CommandBody {
             Self::Authenticate { .. } => "AUTHENTICATE",
             Self::Login { .. } => "LOGIN",
             Self::Enable(_) => "ENABLE",
-            Self::Select {
-                read_only: false, ..
-            } => "SELECT",
-            Self::Select {
-                read_only: true, ..
-            } => "EXAMINE",
+            Self::Select { read_only: false, .. } => "SELECT",
+            Self::Select { read_only: true, .. } => "EXAMINE",
             Self::Create { .. } => "CREATE",
             Self::Delete(_) => "DELETE",
             Self::Rename { .. } => "RENAME",
@@ -518,10 +512,7 @@ impl FetchItem {
     pub const fn sets_seen(&self) -> bool {
         matches!(
             self,
-            Self::Rfc822
-                | Self::Rfc822Text
-                | Self::Section { peek: false, .. }
-                | Self::Binary { peek: false, .. }
+            Self::Rfc822 | Self::Rfc822Text | Self::Section { peek: false, .. } | Self::Binary { peek: false, .. }
         )
     }
 }
@@ -747,9 +738,7 @@ impl CommandError {
     pub const fn tag(&self) -> Option<&Tag> {
         match self {
             Self::NoTag => None,
-            Self::UnknownCommand { tag }
-            | Self::BadArguments { tag, .. }
-            | Self::MailboxName { tag, .. } => Some(tag),
+            Self::UnknownCommand { tag } | Self::BadArguments { tag, .. } | Self::MailboxName { tag, .. } => Some(tag),
         }
     }
 }

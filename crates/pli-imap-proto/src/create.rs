@@ -29,11 +29,7 @@ pub fn read(c: &mut Cursor<'_>) -> Read<CommandBody> {
             })
         })?;
     }
-    Ok(CommandBody::Create {
-        mailbox,
-        special_use,
-        unknown_use,
-    })
+    Ok(CommandBody::Create { mailbox, special_use, unknown_use })
 }
 
 /// ` mailbox mailbox`

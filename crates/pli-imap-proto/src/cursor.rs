@@ -60,11 +60,7 @@ impl<'a> Cursor<'a> {
     }
 
     pub fn need(&mut self, b: u8, text: &'static str) -> Read<()> {
-        if self.eat(b) {
-            Ok(())
-        } else {
-            Err(text.into())
-        }
+        if self.eat(b) { Ok(()) } else { Err(text.into()) }
     }
 
     /// Blanks, none or more.
@@ -92,19 +88,11 @@ impl<'a> Cursor<'a> {
     /// Nothing but blanks may follow.
     pub fn end(&mut self) -> Read<()> {
         self.blanks();
-        if self.rest.is_empty() {
-            Ok(())
-        } else {
-            Err("Too many arguments".into())
-        }
+        if self.rest.is_empty() { Ok(()) } else { Err("Too many arguments".into()) }
     }
 
     pub fn take_while(&mut self, fits: impl Fn(u8) -> bool) -> &'a [u8] {
-        let end = self
-            .rest
-            .iter()
-            .position(|&b| !fits(b))
-            .unwrap_or(self.rest.len());
+        let end = self.rest.iter().position(|&b| !fits(b)).unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at_checked(end).unwrap_or((self.rest, &[]));
         self.rest = rest;
         word
@@ -178,19 +166,14 @@ impl<'a> Cursor<'a> {
                 },
                 _ => return Err("Quoted string without end".into()),
             }
-            text.extend_from_slice(
-                self.take_while(|b| !matches!(b, b'"' | b'\\' | b'\r' | b'\n' | 0)),
-            );
+            text.extend_from_slice(self.take_while(|b| !matches!(b, b'"' | b'\\' | b'\r' | b'\n' | 0)));
         }
     }
 
     /// `{n}`, `{n+}`, `~{n}`, the line end and the bytes. Also tells whether it was a literal8.
     pub fn literal(&mut self) -> Read<(&'a [u8], bool)> {
         let (bytes, binary) = self.literal_header()?;
-        let bytes = usize::try_from(bytes)
-            .ok()
-            .and_then(|n| self.take(n))
-            .ok_or("Literal cut short")?;
+        let bytes = usize::try_from(bytes).ok().and_then(|n| self.take(n)).ok_or("Literal cut short")?;
         Ok((bytes, binary))
     }
 
@@ -257,8 +240,7 @@ impl<'a> Cursor<'a> {
 
     fn decode_name(&self, name: &[u8]) -> Read<String> {
         if self.utf8 {
-            return String::from_utf8(name.to_vec())
-                .map_err(|_| "Mailbox name is not UTF-8".into());
+            return String::from_utf8(name.to_vec()).map_err(|_| "Mailbox name is not UTF-8".into());
         }
         utf7::decode(name).map_err(|_| "Mailbox name is not valid modified UTF-7".into())
     }
@@ -267,19 +249,13 @@ impl<'a> Cursor<'a> {
     pub fn mailbox(&mut self) -> Read<MailboxName> {
         let name = self.astring()?;
         let name = self.decode_name(&name)?;
-        MailboxName::new(&name).map_err(|error| Fail::Name {
-            text: name_error_text(error),
-            creating: false,
-        })
+        MailboxName::new(&name).map_err(|error| Fail::Name { text: name_error_text(error), creating: false })
     }
 
     /// The name of a mailbox that is to be made.
     pub fn new_mailbox(&mut self) -> Read<MailboxName> {
         self.mailbox().map_err(|fail| match fail {
-            Fail::Name { text, .. } => Fail::Name {
-                text,
-                creating: true,
-            },
+            Fail::Name { text, .. } => Fail::Name { text, creating: true },
             other => other,
         })
     }
@@ -305,9 +281,8 @@ impl<'a> Cursor<'a> {
             if name.eq_ignore_ascii_case("Recent") {
                 return Ok(());
             }
-            let known = SystemFlag::ALL
-                .into_iter()
-                .find(|f| f.name().trim_start_matches('\\').eq_ignore_ascii_case(name));
+            let known =
+                SystemFlag::ALL.into_iter().find(|f| f.name().trim_start_matches('\\').eq_ignore_ascii_case(name));
             flags.insert(known.ok_or("Unknown system flag")?);
             return Ok(());
         }
@@ -365,9 +340,7 @@ const fn name_error_text(error: pli_types::MailboxNameError) -> &'static str {
     match error {
         pli_types::MailboxNameError::EmptyLevel => "A mailbox name has no empty level",
         pli_types::MailboxNameError::TooLong => "Mailbox name too long",
-        pli_types::MailboxNameError::Forbidden => {
-            "Mailbox name holds a character that is not allowed"
-        }
+        pli_types::MailboxNameError::Forbidden => "Mailbox name holds a character that is not allowed",
     }
 }
 

@@ -5,9 +5,8 @@ use pli_types::UnixMillis;
 
 use crate::number::{parse_u32, push_two};
 
-const MONTHS: [&[u8; 3]; 12] = [
-    b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
-];
+const MONTHS: [&[u8; 3]; 12] =
+    [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
 
 /// First and last second that four digits of a year can show.
 const SECONDS_MIN: i64 = -62_135_596_800;
@@ -21,12 +20,7 @@ pub fn write_date_time(out: &mut Vec<u8>, at: UnixMillis) {
     out.push(b'"');
     push_two(out, t.day());
     out.push(b'-');
-    out.extend(
-        MONTHS
-            .get(t.month0() as usize)
-            .into_iter()
-            .flat_map(|m| m.iter()),
-    );
+    out.extend(MONTHS.get(t.month0() as usize).into_iter().flat_map(|m| m.iter()));
     out.push(b'-');
     let year = t.year().unsigned_abs();
     push_two(out, year / 100);
@@ -41,10 +35,7 @@ pub fn write_date_time(out: &mut Vec<u8>, at: UnixMillis) {
 }
 
 fn month(text: &[u8]) -> Option<u32> {
-    MONTHS
-        .iter()
-        .position(|m| m.eq_ignore_ascii_case(text))
-        .and_then(|i| u32::try_from(i + 1).ok())
+    MONTHS.iter().position(|m| m.eq_ignore_ascii_case(text)).and_then(|i| u32::try_from(i + 1).ok())
 }
 
 /// `1-Feb-1994`, without quotes; any case.
@@ -54,11 +45,7 @@ pub fn parse_date(text: &[u8]) -> Option<NaiveDate> {
     if parts.next().is_some() || day.len() > 2 || year.len() != 4 {
         return None;
     }
-    NaiveDate::from_ymd_opt(
-        i32::try_from(parse_u32(year)?).ok()?,
-        month(mon)?,
-        parse_u32(day)?,
-    )
+    NaiveDate::from_ymd_opt(i32::try_from(parse_u32(year)?).ok()?, month(mon)?, parse_u32(day)?)
 }
 
 /// `17-Jul-1996 02:44:25 -0700` without quotes; a leading blank before a one-digit day.
@@ -86,7 +73,5 @@ pub fn parse_date_time(text: &[u8]) -> Option<UnixMillis> {
         return None;
     }
     let offset = FixedOffset::east_opt(if sign == b'+' { seconds } else { -seconds })?;
-    Some(UnixMillis::from_secs(
-        local.and_local_timezone(offset).single()?.timestamp(),
-    ))
+    Some(UnixMillis::from_secs(local.and_local_timezone(offset).single()?.timestamp()))
 }

@@ -39,13 +39,7 @@ pub fn read(c: &mut Cursor<'_>, uid: bool) -> Read<CommandBody> {
     if vanished && !(uid && changed_since.is_some()) {
         return Err("VANISHED needs UID FETCH and CHANGEDSINCE".into());
     }
-    Ok(CommandBody::Fetch {
-        uid,
-        set,
-        items,
-        changed_since,
-        vanished,
-    })
+    Ok(CommandBody::Fetch { uid, set, items, changed_since, vanished })
 }
 
 fn push(items: &mut Vec<FetchItem>, item: FetchItem) -> Read<()> {
@@ -84,23 +78,15 @@ fn read_item(c: &mut Cursor<'_>, items: &mut Vec<FetchItem>) -> Read<()> {
         b"EMAILID" => FetchItem::EmailId,
         b"THREADID" => FetchItem::ThreadId,
         b"SAVEDATE" => FetchItem::SaveDate,
-        b"PREVIEW" => FetchItem::Preview {
-            lazy: read_lazy(c)?,
-        },
+        b"PREVIEW" => FetchItem::Preview { lazy: read_lazy(c)? },
         _ => return Err("Unknown FETCH item".into()),
     };
     push(items, item)
 }
 
 fn read_macro(items: &mut Vec<FetchItem>, more: &[FetchItem]) -> Read<()> {
-    let fast = [
-        FetchItem::Flags,
-        FetchItem::InternalDate,
-        FetchItem::Rfc822Size,
-    ];
-    fast.iter()
-        .chain(more)
-        .try_for_each(|item| push(items, item.clone()))
+    let fast = [FetchItem::Flags, FetchItem::InternalDate, FetchItem::Rfc822Size];
+    fast.iter().chain(more).try_for_each(|item| push(items, item.clone()))
 }
 
 /// RFC 8970 §3.1: ` (LAZY)`. What else may follow in parentheses is a modifier of the whole FETCH.
@@ -120,25 +106,15 @@ fn read_bracketed(word: &[u8], c: &mut Cursor<'_>) -> Read<FetchItem> {
         b"BODY" | b"BODY.PEEK" => {
             let section = read_section(c)?;
             let partial = read_partial(c)?;
-            Ok(FetchItem::Section {
-                section,
-                peek: word == b"BODY.PEEK",
-                partial,
-            })
+            Ok(FetchItem::Section { section, peek: word == b"BODY.PEEK", partial })
         }
         // RFC 9051 §6.4.5, RFC 3516 §4.2
         b"BINARY" | b"BINARY.PEEK" => {
             let part = read_binary_part(c)?;
             let partial = read_partial(c)?;
-            Ok(FetchItem::Binary {
-                part,
-                peek: word == b"BINARY.PEEK",
-                partial,
-            })
+            Ok(FetchItem::Binary { part, peek: word == b"BINARY.PEEK", partial })
         }
-        b"BINARY.SIZE" => Ok(FetchItem::BinarySize {
-            part: read_binary_part(c)?,
-        }),
+        b"BINARY.SIZE" => Ok(FetchItem::BinarySize { part: read_binary_part(c)? }),
         _ => Err("Unknown FETCH item".into()),
     }
 }
@@ -174,10 +150,7 @@ fn read_section(c: &mut Cursor<'_>) -> Read<Section> {
     let (part, dot) = read_part(c)?;
     if !part.is_empty() && !dot || part.is_empty() && c.peek() == Some(b']') {
         c.need(b']', "Expected ]")?;
-        return Ok(Section {
-            part,
-            kind: SectionKind::Full,
-        });
+        return Ok(Section { part, kind: SectionKind::Full });
     }
     let kind = match c.word().to_ascii_uppercase().as_slice() {
         b"HEADER" => SectionKind::Header,
@@ -203,11 +176,7 @@ fn read_fields(c: &mut Cursor<'_>) -> Read<Vec<Box<str>>> {
         fields.push(c.astring_text()?.into());
         Ok(())
     })?;
-    if fields.is_empty() {
-        Err("HEADER.FIELDS needs a field".into())
-    } else {
-        Ok(fields)
-    }
+    if fields.is_empty() { Err("HEADER.FIELDS needs a field".into()) } else { Ok(fields) }
 }
 
 /// RFC 9051 §9 `partial`: `<offset.count>`.

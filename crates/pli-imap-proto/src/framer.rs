@@ -11,8 +11,7 @@ use std::borrow::Cow;
 
 use crate::command::Tag;
 use crate::limits::{
-    COMMAND_BYTES_MAX, LITERAL_BYTES_MAX, LITERALS_BYTES_MAX, LITERALS_COUNT_MAX,
-    RAW_LINE_BYTES_MAX,
+    COMMAND_BYTES_MAX, LITERAL_BYTES_MAX, LITERALS_BYTES_MAX, LITERALS_COUNT_MAX, NARROW_BYTES_MAX, RAW_LINE_BYTES_MAX,
 };
 use crate::number::parse_u64;
 
@@ -109,6 +108,8 @@ pub struct Framer {
     literals_bytes: u64,
     /// Of the APPEND whose message was streamed.
     streamed: Option<Option<Tag>>,
+    /// Little is kept: see [`Framer::set_narrow`].
+    narrow: bool,
 }
 
 /// How far a line goes.
@@ -136,9 +137,13 @@ impl Framer {
     /// Whether nothing of a command has come yet.
     #[must_use]
     pub const fn is_idle(&self) -> bool {
-        matches!(self.state, State::Text | State::Line)
-            && self.buf.is_empty()
-            && self.streamed.is_none()
+        matches!(self.state, State::Text | State::Line) && self.buf.is_empty() && self.streamed.is_none()
+    }
+
+    /// While narrow, a command with its literals is [`NARROW_BYTES_MAX`] at most: before login, when anybody can open
+    /// many connections and begin a command on each.
+    pub const fn set_narrow(&mut self, narrow: bool) {
+        self.narrow = narrow;
     }
 
     /// After [`Event::AppendLiteral`]: the text so far, with the `{n}` at its end. For a second message of the same
@@ -157,9 +162,7 @@ impl Framer {
             self.buf = Vec::new();
             self.text_bytes = 0;
             self.text_start = 0;
-            self.state = State::Stream {
-                left: announced.bytes,
-            };
+            self.state = State::Stream { left: announced.bytes };
         }
     }
 
@@ -233,11 +236,7 @@ impl Framer {
                 }
                 State::SkipLiteral { left } => {
                     let left = left - take(input, left).len() as u64;
-                    self.state = if left == 0 {
-                        State::SkipLine
-                    } else {
-                        State::SkipLiteral { left }
-                    };
+                    self.state = if left == 0 { State::SkipLine } else { State::SkipLiteral { left } };
                 }
                 State::SkipLine => self.skip_more(input),
             }
@@ -246,11 +245,12 @@ impl Framer {
 
     /// Between commands again, without a buffer.
     fn reset(&mut self) {
-        *self = Self::default();
+        *self = Self { narrow: self.narrow, ..Self::default() };
     }
 
     fn scan_line<'i>(&mut self, bytes_max: usize, input: &mut &'i [u8]) -> Scan<'i> {
-        let room = bytes_max.saturating_sub(self.text_bytes);
+        let narrow = if self.narrow { NARROW_BYTES_MAX.saturating_sub(self.buf.len()) } else { usize::MAX };
+        let room = bytes_max.saturating_sub(self.text_bytes).min(narrow);
         let found = memchr::memchr2(b'\n', 0, input);
         let end = found.unwrap_or(input.len());
         if end > room {
@@ -311,7 +311,9 @@ impl Framer {
             return Some(Event::AppendLiteral(announced));
         }
         let total = self.literals_bytes.saturating_add(announced.bytes);
-        let why = if announced.bytes > LITERAL_BYTES_MAX || total > LITERALS_BYTES_MAX {
+        let held = (self.buf.len() as u64).saturating_add(announced.bytes);
+        let too_wide = self.narrow && held > NARROW_BYTES_MAX as u64;
+        let why = if announced.bytes > LITERAL_BYTES_MAX || total > LITERALS_BYTES_MAX || too_wide {
             Some(Refusal::LiteralTooLong(announced))
         } else if self.literals_count == LITERALS_COUNT_MAX {
             Some(Refusal::TooManyLiterals)
@@ -331,10 +333,7 @@ impl Framer {
     fn begin_collect(&mut self, announced: Announced) {
         self.literals_count += 1;
         self.buf.extend_from_slice(b"\r\n");
-        self.state = State::Collect {
-            left: announced.bytes,
-            binary: announced.binary,
-        };
+        self.state = State::Collect { left: announced.bytes, binary: announced.binary };
         if announced.bytes == 0 {
             self.end_collect();
         }
@@ -349,9 +348,7 @@ impl Framer {
     fn drop_literal(&mut self, announced: Announced) {
         self.reset();
         if !announced.sync {
-            self.state = State::SkipLiteral {
-                left: announced.bytes,
-            };
+            self.state = State::SkipLiteral { left: announced.bytes };
         }
     }
 
@@ -361,23 +358,11 @@ impl Framer {
         }
         let bytes = take(input, left);
         let left = left - bytes.len() as u64;
-        self.state = if left == 0 {
-            State::Text
-        } else {
-            State::Stream { left }
-        };
-        Some(Event::Stream {
-            bytes,
-            last: left == 0,
-        })
+        self.state = if left == 0 { State::Text } else { State::Stream { left } };
+        Some(Event::Stream { bytes, last: left == 0 })
     }
 
-    fn collect_piece<'i>(
-        &mut self,
-        left: u64,
-        binary: bool,
-        input: &mut &'i [u8],
-    ) -> Option<Event<'i>> {
+    fn collect_piece<'i>(&mut self, left: u64, binary: bool, input: &mut &'i [u8]) -> Option<Event<'i>> {
         let piece = take(input, left);
         let left = left - piece.len() as u64;
         if !binary && memchr::memchr(0, piece).is_some() {
@@ -387,10 +372,7 @@ impl Framer {
             if left == 0 {
                 self.state = State::SkipLine;
             }
-            return Some(Event::Refused {
-                tag,
-                why: Refusal::Nul,
-            });
+            return Some(Event::Refused { tag, why: Refusal::Nul });
         }
         self.buf.extend_from_slice(piece);
         self.state = State::Collect { left, binary };
@@ -406,11 +388,7 @@ impl Framer {
 
     fn refused<'i>(&mut self, tag: Option<Tag>, why: Refusal) -> Event<'i> {
         let buf = std::mem::take(&mut self.buf);
-        let tail = if why == Refusal::Nul {
-            None
-        } else {
-            buf.get(self.text_start..)
-        };
+        let tail = if why == Refusal::Nul { None } else { buf.get(self.text_start..) };
         self.reset();
         self.skip_line(tail.unwrap_or_default());
         Event::Refused { tag, why }
@@ -424,10 +402,7 @@ impl Framer {
 
     fn keep_tail(&mut self, more: &[u8]) {
         let keep = MARKER_BYTES_MAX + 1;
-        self.buf.extend_from_slice(
-            more.get(more.len().saturating_sub(keep)..)
-                .unwrap_or_default(),
-        );
+        self.buf.extend_from_slice(more.get(more.len().saturating_sub(keep)..).unwrap_or_default());
         let over = self.buf.len().saturating_sub(keep);
         self.buf.drain(..over);
     }
@@ -443,18 +418,14 @@ impl Framer {
         let next = read_marker(line).filter(|a| !a.sync);
         self.reset();
         if let Some(announced) = next {
-            self.state = State::SkipLiteral {
-                left: announced.bytes,
-            };
+            self.state = State::SkipLiteral { left: announced.bytes };
         }
     }
 }
 
 /// Up to `bytes` bytes off the front.
 fn take<'i>(input: &mut &'i [u8], bytes: u64) -> &'i [u8] {
-    let at = usize::try_from(bytes)
-        .unwrap_or(usize::MAX)
-        .min(input.len());
+    let at = usize::try_from(bytes).unwrap_or(usize::MAX).min(input.len());
     let (part, rest) = input.split_at_checked(at).unwrap_or((input, &[]));
     *input = rest;
     part
@@ -471,11 +442,7 @@ fn read_marker(line: &[u8]) -> Option<Announced> {
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     let binary = window.get(..at)?.ends_with(b"~");
     // A number too large for us is still a number to the client.
-    is_number.then(|| Announced {
-        bytes: parse_u64(digits).unwrap_or(u64::MAX),
-        sync,
-        binary,
-    })
+    is_number.then(|| Announced { bytes: parse_u64(digits).unwrap_or(u64::MAX), sync, binary })
 }
 
 fn read_tag(text: &[u8]) -> Option<Tag> {

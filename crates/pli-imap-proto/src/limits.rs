@@ -28,3 +28,6 @@ pub const ID_FIELDS_COUNT_MAX: usize = 30;
 pub const LIST_PATTERNS_COUNT_MAX: usize = 64;
 /// One line of a SASL exchange (a token of OAUTHBEARER can be several KiB). `tag BAD`.
 pub const RAW_LINE_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a command or line before login, with its literals: nobody who has not said who he is may have more kept for
+/// him. `tag BAD`.
+pub const NARROW_BYTES_MAX: usize = 12 * 1024;

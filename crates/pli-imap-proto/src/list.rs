@@ -69,11 +69,7 @@ fn read_patterns(c: &mut Cursor<'_>) -> Read<Vec<String>> {
         patterns.push(c.list_mailbox()?);
         Ok(())
     })?;
-    if patterns.is_empty() {
-        Err("LIST needs a pattern".into())
-    } else {
-        Ok(patterns)
-    }
+    if patterns.is_empty() { Err("LIST needs a pattern".into()) } else { Ok(patterns) }
 }
 
 /// RFC 5258 §3.2, RFC 5819 §2.

@@ -56,20 +56,12 @@ impl Out {
     /// An empty one, without capacity.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            buf: Vec::new(),
-            utf8: false,
-            first_item: false,
-        }
+        Self { buf: Vec::new(), utf8: false, first_item: false }
     }
     /// Writes into a buffer that is there, behind what it holds.
     #[must_use]
     pub const fn with_buffer(buf: Vec<u8>) -> Self {
-        Self {
-            buf,
-            utf8: false,
-            first_item: false,
-        }
+        Self { buf, utf8: false, first_item: false }
     }
     /// RFC 6855 §3, RFC 9051 §6.3.1: after UTF8=ACCEPT or IMAP4rev2 is enabled, names and quoted strings are UTF-8.
     pub const fn set_utf8(&mut self, utf8: bool) {
@@ -266,31 +258,17 @@ impl Out {
     pub fn continuation_base64(&mut self, challenge: &[u8]) {
         use base64::Engine as _;
         self.raw(b"+ ");
-        self.raw(
-            base64::engine::general_purpose::STANDARD
-                .encode(challenge)
-                .as_bytes(),
-        );
+        self.raw(base64::engine::general_purpose::STANDARD.encode(challenge).as_bytes());
         self.crlf();
     }
     /// What a line that is no command gets: `* BAD`, `tag BAD` or, for an impossible mailbox name, `tag NO`.
     pub fn command_error(&mut self, error: &CommandError) {
         match error {
             CommandError::NoTag => self.untagged(Status::Bad, None, "A command starts with a tag"),
-            CommandError::UnknownCommand { tag } => {
-                self.tagged(tag, Status::Bad, None, "Unknown command")
-            }
+            CommandError::UnknownCommand { tag } => self.tagged(tag, Status::Bad, None, "Unknown command"),
             CommandError::BadArguments { tag, text } => self.tagged(tag, Status::Bad, None, text),
-            CommandError::MailboxName {
-                tag,
-                text,
-                creating,
-            } => {
-                let code = if *creating {
-                    Code::Cannot
-                } else {
-                    Code::NonExistent
-                };
+            CommandError::MailboxName { tag, text, creating } => {
+                let code = if *creating { Code::Cannot } else { Code::NonExistent };
                 self.tagged(tag, Status::No, Some(code), text);
             }
         }

@@ -155,11 +155,7 @@ impl Out {
         if uids.peek().is_none() {
             return;
         }
-        self.raw(if earlier {
-            b"* VANISHED (EARLIER) "
-        } else {
-            b"* VANISHED "
-        });
+        self.raw(if earlier { b"* VANISHED (EARLIER) " } else { b"* VANISHED " });
         self.runs(uids.map(Uid::get));
         self.crlf();
     }
@@ -328,13 +324,7 @@ impl Out {
         self.raw(b")\r\n");
     }
     /// `* NAMESPACE ((prefix "/")) ...` (RFC 2342 §5); an empty slice gives NIL. All have one separator.
-    pub fn namespace(
-        &mut self,
-        personal: &[&str],
-        others: &[&str],
-        shared: &[&str],
-        separator: char,
-    ) {
+    pub fn namespace(&mut self, personal: &[&str], others: &[&str], shared: &[&str], separator: char) {
         self.raw(b"* NAMESPACE");
         for group in [personal, others, shared] {
             if group.is_empty() {
@@ -344,11 +334,7 @@ impl Out {
             self.raw(b" (");
             for prefix in group {
                 self.raw(b"(");
-                let spelt = if self.is_utf8() {
-                    (*prefix).to_owned()
-                } else {
-                    crate::utf7::encode(prefix)
-                };
+                let spelt = if self.is_utf8() { (*prefix).to_owned() } else { crate::utf7::encode(prefix) };
                 self.string(spelt.as_bytes());
                 self.raw(b" ");
                 self.string(separator.encode_utf8(&mut [0; 4]).as_bytes());

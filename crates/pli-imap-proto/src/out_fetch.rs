@@ -119,12 +119,7 @@ impl Out {
         self.literal_header(bytes);
     }
     /// `BINARY[part]<origin>` (RFC 3516 §4.3) as literal8 where a NUL needs it; `None` gives NIL.
-    pub fn fetch_binary(
-        &mut self,
-        part: &[std::num::NonZeroU32],
-        origin: Option<u64>,
-        value: Option<&[u8]>,
-    ) {
+    pub fn fetch_binary(&mut self, part: &[std::num::NonZeroU32], origin: Option<u64>, value: Option<&[u8]>) {
         self.item(b"BINARY[");
         self.part_numbers(part);
         self.raw(b"]");

@@ -35,11 +35,7 @@ pub fn to_error(tag: Tag, fail: Fail) -> CommandError {
     match fail {
         Fail::Bad(text) => CommandError::BadArguments { tag, text },
         Fail::Unknown => CommandError::UnknownCommand { tag },
-        Fail::Name { text, creating } => CommandError::MailboxName {
-            tag,
-            text,
-            creating,
-        },
+        Fail::Name { text, creating } => CommandError::MailboxName { tag, text, creating },
     }
 }
 
@@ -75,9 +71,7 @@ fn read_body(tag: &Tag, c: &mut Cursor<'_>) -> Read<CommandBody> {
         b"ENABLE" => read_enable(c)?,
         b"COMPRESS" => {
             c.space()?;
-            CommandBody::Compress {
-                mechanism: c.atom_upper()?,
-            }
+            CommandBody::Compress { mechanism: c.atom_upper()? }
         }
         b"SELECT" => select::read(c, false)?,
         b"EXAMINE" => select::read(c, true)?,
@@ -101,9 +95,7 @@ fn read_body(tag: &Tag, c: &mut Cursor<'_>) -> Read<CommandBody> {
                 // RFC 9051 §6.4.9, RFC 4315 §2.1
                 b"EXPUNGE" => {
                     c.space()?;
-                    CommandBody::Expunge {
-                        uids: Some(c.message_set()?),
-                    }
+                    CommandBody::Expunge { uids: Some(c.message_set()?) }
                 }
                 verb => read_message_command(verb, c, true)?,
             }
@@ -168,11 +160,7 @@ fn read_authenticate(c: &mut Cursor<'_>) -> Read<CommandBody> {
     let mechanism = c.atom_upper()?;
     let initial = if c.more() {
         let text = c.take_while(|b| b > b' ' && b < 0x7f);
-        Some(if text == b"=" {
-            Hidden(Vec::new())
-        } else {
-            decode_sasl(text)?
-        })
+        Some(if text == b"=" { Hidden(Vec::new()) } else { decode_sasl(text)? })
     } else {
         None
     };
@@ -180,9 +168,7 @@ fn read_authenticate(c: &mut Cursor<'_>) -> Read<CommandBody> {
 }
 
 fn decode_sasl(text: &[u8]) -> Read<Hidden> {
-    decode_base64(text)
-        .map(Hidden)
-        .ok_or_else(|| "Initial response is not Base64".into())
+    decode_base64(text).map(Hidden).ok_or_else(|| "Initial response is not Base64".into())
 }
 
 /// A SASL answer: Base64 with or without padding. `None` if it is none.

@@ -6,9 +6,7 @@ use crate::cursor::{Cursor, Read};
 /// ` root`
 pub fn read_get(c: &mut Cursor<'_>) -> Read<CommandBody> {
     c.space()?;
-    Ok(CommandBody::GetQuota {
-        root: c.astring_text()?,
-    })
+    Ok(CommandBody::GetQuota { root: c.astring_text()? })
 }
 
 /// ` root (NAME limit ...)`

@@ -19,14 +19,7 @@ pub fn read(c: &mut Cursor<'_>, uid: bool) -> Read<CommandBody> {
         c.space()?;
     }
     let key = read_keys(c)?;
-    Ok(CommandBody::Search {
-        uid,
-        search: Search {
-            returns,
-            charset,
-            key,
-        },
-    })
+    Ok(CommandBody::Search { uid, search: Search { returns, charset, key } })
 }
 
 /// `RETURN (MIN MAX ALL COUNT SAVE) ` if it is there.
@@ -58,11 +51,7 @@ pub fn read_returns(c: &mut Cursor<'_>) -> Read<Option<SearchReturn>> {
 /// RFC 9051 §9 `charset`.
 pub fn read_charset(c: &mut Cursor<'_>) -> Read<Box<str>> {
     let name = c.astring_text()?;
-    if name.is_ascii() {
-        Ok(name.to_ascii_uppercase().into())
-    } else {
-        Err("Not a charset".into())
-    }
+    if name.is_ascii() { Ok(name.to_ascii_uppercase().into()) } else { Err("Not a charset".into()) }
 }
 
 /// One key or more, up to the end of the command.
@@ -106,11 +95,7 @@ impl Reader {
                     keys.push(self.key(c, depth + 1)?);
                     Ok(())
                 })?;
-                return if keys.is_empty() {
-                    Err("Empty search list".into())
-                } else {
-                    Ok(all_of(keys))
-                };
+                return if keys.is_empty() { Err("Empty search list".into()) } else { Ok(all_of(keys)) };
             }
             Some(b'$') => {
                 c.eat(b'$');
@@ -129,10 +114,7 @@ impl Reader {
                 c.space()?;
                 let one = self.key(c, depth + 1)?;
                 c.space()?;
-                Ok(SearchKey::Or(
-                    Box::new(one),
-                    Box::new(self.key(c, depth + 1)?),
-                ))
+                Ok(SearchKey::Or(Box::new(one), Box::new(self.key(c, depth + 1)?)))
             }
             word => plain_key(word).map_or_else(|| key_with_argument(word, c), Ok),
         }
@@ -256,10 +238,7 @@ fn modseq(c: &mut Cursor<'_>) -> Read<SearchKey> {
     if c.peek() == Some(b'"') {
         c.string()?;
         c.space()?;
-        if !matches!(
-            c.word().to_ascii_lowercase().as_slice(),
-            b"all" | b"priv" | b"shared"
-        ) {
+        if !matches!(c.word().to_ascii_lowercase().as_slice(), b"all" | b"priv" | b"shared") {
             return Err("Expected priv, shared or all".into());
         }
         c.space()?;

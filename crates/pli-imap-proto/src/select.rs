@@ -26,12 +26,7 @@ pub fn read(c: &mut Cursor<'_>, read_only: bool) -> Read<CommandBody> {
             Ok(())
         })?;
     }
-    Ok(CommandBody::Select {
-        mailbox,
-        read_only,
-        condstore,
-        qresync,
-    })
+    Ok(CommandBody::Select { mailbox, read_only, condstore, qresync })
 }
 
 /// RFC 7162 §7 `select-param`: `(uidvalidity modseq [known-uids] [(numbers uids)])`.
@@ -58,20 +53,11 @@ fn read_qresync(c: &mut Cursor<'_>) -> Read<Qresync> {
     }
     c.blanks();
     c.need(b')', "Malformed parameters of QRESYNC")?;
-    Ok(Qresync {
-        uid_validity: UidValidity::new(uid_validity),
-        mod_seq,
-        known_uids,
-        matches,
-    })
+    Ok(Qresync { uid_validity: UidValidity::new(uid_validity), mod_seq, known_uids, matches })
 }
 
 /// RFC 7162 §7 `known-uids`: `*` is not allowed.
 fn known_set(c: &mut Cursor<'_>) -> Read<SequenceSet> {
     let set = c.sequence_set()?;
-    if set.has_star() {
-        Err("No * in known sets".into())
-    } else {
-        Ok(set)
-    }
+    if set.has_star() { Err("No * in known sets".into()) } else { Ok(set) }
 }

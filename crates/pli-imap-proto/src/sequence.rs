@@ -20,9 +20,7 @@ impl Bound {
         if text == b"*" {
             return Some(Self::Star);
         }
-        crate::number::parse_u32(text)
-            .and_then(NonZeroU32::new)
-            .map(Self::Number)
+        crate::number::parse_u32(text).and_then(NonZeroU32::new).map(Self::Number)
     }
 
     const fn resolve(self, max: u32) -> u32 {
@@ -51,10 +49,7 @@ impl SequenceSet {
                     let one = Bound::parse(part)?;
                     (one, one)
                 }
-                Some(at) => (
-                    Bound::parse(part.get(..at)?)?,
-                    Bound::parse(part.get(at + 1..)?)?,
-                ),
+                Some(at) => (Bound::parse(part.get(..at)?)?, Bound::parse(part.get(at + 1..)?)?),
             };
             ranges.push(range);
         }
@@ -71,12 +66,7 @@ impl SequenceSet {
     #[must_use]
     pub fn from_sorted(numbers: impl IntoIterator<Item = u32>) -> Option<Self> {
         let ranges = Runs::new(numbers.into_iter())
-            .filter_map(|(a, b)| {
-                Some((
-                    Bound::Number(NonZeroU32::new(a)?),
-                    Bound::Number(NonZeroU32::new(b)?),
-                ))
-            })
+            .filter_map(|(a, b)| Some((Bound::Number(NonZeroU32::new(a)?), Bound::Number(NonZeroU32::new(b)?))))
             .collect();
         Self::from_ranges(ranges)
     }
@@ -90,20 +80,13 @@ impl SequenceSet {
     /// Whether a `*` is in.
     #[must_use]
     pub fn has_star(&self) -> bool {
-        self.0
-            .iter()
-            .any(|&(a, b)| a == Bound::Star || b == Bound::Star)
+        self.0.iter().any(|&(a, b)| a == Bound::Star || b == Bound::Star)
     }
 
     /// The largest number that is spelt out. A session may answer BAD to a message number above EXISTS.
     #[must_use]
     pub fn largest(&self) -> Option<u32> {
-        self.0
-            .iter()
-            .flat_map(|&(a, b)| [a, b])
-            .map(|b| b.resolve(0))
-            .max()
-            .filter(|&n| n > 0)
+        self.0.iter().flat_map(|&(a, b)| [a, b]).map(|b| b.resolve(0)).max().filter(|&n| n > 0)
     }
 
     /// The numbers that are meant when `max` is the largest in use: sorted, merged, nothing above `max`.
@@ -218,9 +201,7 @@ pub(crate) struct Runs<I: Iterator<Item = u32>> {
 
 impl<I: Iterator<Item = u32>> Runs<I> {
     pub(crate) fn new(numbers: I) -> Self {
-        Self {
-            numbers: numbers.peekable(),
-        }
+        Self { numbers: numbers.peekable() }
     }
 }
 

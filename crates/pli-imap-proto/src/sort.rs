@@ -26,15 +26,8 @@ pub fn read(c: &mut Cursor<'_>, uid: bool) -> Read<CommandBody> {
     if criteria.is_empty() {
         return Err("SORT needs a sort key".into());
     }
-    let search = Search {
-        returns,
-        ..read_search(c)?
-    };
-    Ok(CommandBody::Sort {
-        uid,
-        criteria,
-        search,
-    })
+    let search = Search { returns, ..read_search(c)? };
+    Ok(CommandBody::Sort { uid, criteria, search })
 }
 
 fn read_sort_key(c: &mut Cursor<'_>) -> Read<SortKey> {
@@ -62,11 +55,7 @@ pub fn read_thread(c: &mut Cursor<'_>, uid: bool) -> Read<CommandBody> {
         _ => ThreadAlgorithm::Other(name),
     };
     let search = read_search(c)?;
-    Ok(CommandBody::Thread {
-        uid,
-        algorithm,
-        search,
-    })
+    Ok(CommandBody::Thread { uid, algorithm, search })
 }
 
 /// ` charset keys`
@@ -75,9 +64,5 @@ fn read_search(c: &mut Cursor<'_>) -> Read<Search> {
     let charset = read_charset(c)?;
     c.space()?;
     let key = read_keys(c)?;
-    Ok(Search {
-        returns: None,
-        charset: Some(charset),
-        key,
-    })
+    Ok(Search { returns: None, charset: Some(charset), key })
 }

@@ -31,18 +31,12 @@ pub fn read_items(c: &mut Cursor<'_>) -> Read<Vec<StatusItem>> {
     let mut items = Vec::new();
     c.list(|c| {
         let word = c.word();
-        let item = ITEMS
-            .into_iter()
-            .find(|i| i.name().as_bytes().eq_ignore_ascii_case(word));
+        let item = ITEMS.into_iter().find(|i| i.name().as_bytes().eq_ignore_ascii_case(word));
         let item = item.ok_or("Unknown STATUS item")?;
         if !items.contains(&item) {
             items.push(item);
         }
         Ok(())
     })?;
-    if items.is_empty() {
-        Err("STATUS needs an item".into())
-    } else {
-        Ok(items)
-    }
+    if items.is_empty() { Err("STATUS needs an item".into()) } else { Ok(items) }
 }

@@ -32,17 +32,6 @@ pub fn read(c: &mut Cursor<'_>, uid: bool) -> Read<CommandBody> {
         _ => return Err("Expected FLAGS, +FLAGS or -FLAGS".into()),
     };
     c.space()?;
-    let flags = if c.peek() == Some(b'(') {
-        c.flag_list()?
-    } else {
-        c.bare_flags()?
-    };
-    Ok(CommandBody::Store {
-        uid,
-        set,
-        action,
-        silent,
-        flags,
-        unchanged_since,
-    })
+    let flags = if c.peek() == Some(b'(') { c.flag_list()? } else { c.bare_flags()? };
+    Ok(CommandBody::Store { uid, set, action, silent, flags, unchanged_since })
 }

@@ -32,9 +32,7 @@ pub enum Utf7Error {
 /// as it stands.
 pub fn decode(name: &[u8]) -> Result<String, Utf7Error> {
     if !name.is_ascii() {
-        return std::str::from_utf8(name)
-            .map(str::to_owned)
-            .map_err(|_| Utf7Error::Bytes);
+        return std::str::from_utf8(name).map(str::to_owned).map_err(|_| Utf7Error::Bytes);
     }
     let mut text = String::with_capacity(name.len());
     let mut rest = name;

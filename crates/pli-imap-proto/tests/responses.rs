@@ -1,11 +1,5 @@
 //! Every answer byte by byte, and read back by an independent reader where it knows the grammar.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::num::NonZeroU32;
 
@@ -25,18 +19,14 @@ fn written(write: impl FnOnce(&mut Out)) -> Vec<u8> {
     write(&mut out);
     let len = out.len();
     let bytes = out.take();
-    assert_eq!(
-        (bytes.len(), out.is_empty(), out.take().capacity()),
-        (len, true, 0)
-    );
+    assert_eq!((bytes.len(), out.is_empty(), out.take().capacity()), (len, true, 0));
     bytes
 }
 
 /// The independent reader takes exactly one response and leaves nothing.
 fn read(bytes: &[u8]) -> Response<'static> {
-    let (rest, response) = ResponseCodec::new()
-        .decode(bytes)
-        .unwrap_or_else(|e| panic!("{}: {e:?}", String::from_utf8_lossy(bytes)));
+    let (rest, response) =
+        ResponseCodec::new().decode(bytes).unwrap_or_else(|e| panic!("{}: {e:?}", String::from_utf8_lossy(bytes)));
     assert_eq!(rest, b"", "{}", String::from_utf8_lossy(bytes));
     response.into_static()
 }
@@ -64,17 +54,11 @@ const AT: UnixMillis = UnixMillis::from_secs(837_571_465);
 #[test]
 fn statuses() {
     says("* OK ready\r\n", |o| o.untagged(Status::Ok, None, "ready"));
-    says("A1 NO [ALERT] quota\r\n", |o| {
-        o.tagged(&tag(), Status::No, Some(Code::Alert), "quota")
-    });
-    says("A1 BAD no\r\n", |o| {
-        o.tagged(&tag(), Status::Bad, None, "no")
-    });
+    says("A1 NO [ALERT] quota\r\n", |o| o.tagged(&tag(), Status::No, Some(Code::Alert), "quota"));
+    says("A1 BAD no\r\n", |o| o.tagged(&tag(), Status::Bad, None, "no"));
     says("* BYE bye\r\n", |o| o.untagged(Status::Bye, None, "bye"));
     // Nothing in a text can end the line.
-    says("A1 OK a??b?\r\n", |o| {
-        o.tagged(&tag(), Status::Ok, None, "a\r\nb\u{e9}")
-    });
+    says("A1 OK a??b?\r\n", |o| o.tagged(&tag(), Status::Ok, None, "a\r\nb\u{e9}"));
     says("A1 OK -\r\n", |o| o.tagged(&tag(), Status::Ok, None, ""));
     let mut out = Out::with_buffer(Vec::new());
     out.set_utf8(true);
@@ -105,52 +89,27 @@ fn codes() {
     let codes = [
         (Code::Alert, "ALERT"),
         (Code::AlreadyExists, "ALREADYEXISTS"),
-        (
-            Code::AppendUid {
-                validity: UidValidity::new(38505),
-                uids: &to[..1],
-            },
-            "APPENDUID 38505 3956",
-        ),
-        (
-            Code::AppendUid {
-                validity: UidValidity::new(38505),
-                uids: &to,
-            },
-            "APPENDUID 38505 3956:3958",
-        ),
+        (Code::AppendUid { validity: UidValidity::new(38505), uids: &to[..1] }, "APPENDUID 38505 3956"),
+        (Code::AppendUid { validity: UidValidity::new(38505), uids: &to }, "APPENDUID 38505 3956:3958"),
         (Code::AuthenticationFailed, "AUTHENTICATIONFAILED"),
         (Code::AuthorizationFailed, "AUTHORIZATIONFAILED"),
         (Code::BadCharset(&[]), "BADCHARSET"),
-        (
-            Code::BadCharset(&["UTF-8", "US-ASCII"]),
-            "BADCHARSET (UTF-8 US-ASCII)",
-        ),
+        (Code::BadCharset(&["UTF-8", "US-ASCII"]), "BADCHARSET (UTF-8 US-ASCII)"),
         (Code::Cannot, "CANNOT"),
-        (
-            Code::Capability("IMAP4rev1 IDLE"),
-            "CAPABILITY IMAP4rev1 IDLE",
-        ),
+        (Code::Capability("IMAP4rev1 IDLE"), "CAPABILITY IMAP4rev1 IDLE"),
         (Code::ClientBug, "CLIENTBUG"),
         (Code::Closed, "CLOSED"),
         (Code::CompressionActive, "COMPRESSIONACTIVE"),
         (Code::ContactAdmin, "CONTACTADMIN"),
         (
-            Code::CopyUid {
-                validity: UidValidity::new(38505),
-                from: &from,
-                to: &to,
-            },
+            Code::CopyUid { validity: UidValidity::new(38505), from: &from, to: &to },
             "COPYUID 38505 304,319:320 3956:3958",
         ),
         (Code::Corruption, "CORRUPTION"),
         (Code::Expired, "EXPIRED"),
         (Code::ExpungeIssued, "EXPUNGEISSUED"),
         (Code::HasChildren, "HASCHILDREN"),
-        (
-            Code::HighestModSeq(ModSeq::new(715_194_045_007)),
-            "HIGHESTMODSEQ 715194045007",
-        ),
+        (Code::HighestModSeq(ModSeq::new(715_194_045_007)), "HIGHESTMODSEQ 715194045007"),
         (Code::InUse, "INUSE"),
         (Code::Limit, "LIMIT"),
         (Code::MailboxId("F2212ea87"), "MAILBOXID (F2212ea87)"),
@@ -161,10 +120,7 @@ fn codes() {
         (Code::NotSaved, "NOTSAVED"),
         (Code::OverQuota, "OVERQUOTA"),
         (Code::Parse, "PARSE"),
-        (
-            Code::PermanentFlags("\\Deleted \\Seen \\*"),
-            "PERMANENTFLAGS (\\Deleted \\Seen \\*)",
-        ),
+        (Code::PermanentFlags("\\Deleted \\Seen \\*"), "PERMANENTFLAGS (\\Deleted \\Seen \\*)"),
         (Code::PermanentFlags(""), "PERMANENTFLAGS ()"),
         (Code::PrivacyRequired, "PRIVACYREQUIRED"),
         (Code::ReadOnly, "READ-ONLY"),
@@ -174,74 +130,46 @@ fn codes() {
         (Code::TryCreate, "TRYCREATE"),
         (Code::UidNext(Uid::new(4392)), "UIDNEXT 4392"),
         (Code::UidNotSticky, "UIDNOTSTICKY"),
-        (
-            Code::UidValidity(UidValidity::new(3_857_529_045)),
-            "UIDVALIDITY 3857529045",
-        ),
+        (Code::UidValidity(UidValidity::new(3_857_529_045)), "UIDVALIDITY 3857529045"),
         (Code::Unavailable, "UNAVAILABLE"),
         (Code::UnknownCte, "UNKNOWN-CTE"),
         (Code::Unseen(12), "UNSEEN 12"),
         (Code::UseAttr, "USEATTR"),
     ];
     for (code, expected) in codes {
-        let response = says(&format!("* OK [{expected}] x\r\n"), |o| {
-            o.untagged(Status::Ok, Some(code), "x")
-        });
+        let response = says(&format!("* OK [{expected}] x\r\n"), |o| o.untagged(Status::Ok, Some(code), "x"));
         assert!(expected.starts_with(code.name()));
-        assert!(
-            matches!(&response, Response::Status(s) if s.code().is_some()),
-            "{response:?}"
-        );
+        assert!(matches!(&response, Response::Status(s) if s.code().is_some()), "{response:?}");
     }
 }
 
 #[test]
 fn mailbox_data() {
-    assert_eq!(
-        says("* 23 EXISTS\r\n", |o| o.exists(23)),
-        Response::Data(Data::Exists(23))
-    );
-    assert_eq!(
-        says("* 0 RECENT\r\n", |o| o.recent(0)),
-        Response::Data(Data::Recent(0))
-    );
+    assert_eq!(says("* 23 EXISTS\r\n", |o| o.exists(23)), Response::Data(Data::Exists(23)));
+    assert_eq!(says("* 0 RECENT\r\n", |o| o.recent(0)), Response::Data(Data::Recent(0)));
     says("* 44 EXPUNGE\r\n", |o| o.expunge(44));
-    says("* VANISHED 505,507:508\r\n", |o| {
-        o.vanished(false, uids(&[505, 507, 508]))
-    });
-    says("* VANISHED (EARLIER) 1:2\r\n", |o| {
-        o.vanished(true, uids(&[1, 2]))
-    });
+    says("* VANISHED 505,507:508\r\n", |o| o.vanished(false, uids(&[505, 507, 508])));
+    says("* VANISHED (EARLIER) 1:2\r\n", |o| o.vanished(true, uids(&[1, 2])));
     only_says("", |o| o.vanished(true, []));
     says("* FLAGS (\\Seen $Junk)\r\n", |o| o.flags("\\Seen $Junk"));
     says("* SEARCH 2 84 882\r\n", |o| o.search(&[2, 84, 882], None));
     says("* SEARCH\r\n", |o| o.search(&[], Some(ModSeq::new(9))));
-    says("* SEARCH 2 5 (MODSEQ 917162500)\r\n", |o| {
-        o.search(&[2, 5], Some(ModSeq::new(917_162_500)))
-    });
+    says("* SEARCH 2 5 (MODSEQ 917162500)\r\n", |o| o.search(&[2, 5], Some(ModSeq::new(917_162_500))));
     says("* SORT 5 3\r\n", |o| o.sort(&[5, 3], None));
-    only_says(
-        "* ESEARCH (TAG \"A1\") UID MIN 2 MAX 9 ALL 2:3,9 COUNT 3 MODSEQ 7\r\n",
-        |o| {
-            let tag = tag();
-            let all = [2, 3, 9];
-            o.esearch(&ESearch {
-                tag: Some(&tag),
-                uid: true,
-                min: Some(2),
-                max: Some(9),
-                count: Some(3),
-                all: Some(&all),
-                modseq: Some(ModSeq::new(7)),
-            });
-        },
-    );
-    only_says("* ESEARCH\r\n", |o| {
+    only_says("* ESEARCH (TAG \"A1\") UID MIN 2 MAX 9 ALL 2:3,9 COUNT 3 MODSEQ 7\r\n", |o| {
+        let tag = tag();
+        let all = [2, 3, 9];
         o.esearch(&ESearch {
-            all: Some(&[]),
-            ..ESearch::default()
-        })
+            tag: Some(&tag),
+            uid: true,
+            min: Some(2),
+            max: Some(9),
+            count: Some(3),
+            all: Some(&all),
+            modseq: Some(ModSeq::new(7)),
+        });
     });
+    only_says("* ESEARCH\r\n", |o| o.esearch(&ESearch { all: Some(&[]), ..ESearch::default() }));
     says("* THREAD (2)(3 6 (4 23)(44 7 96))\r\n", |o| {
         o.thread_start();
         o.thread_open();
@@ -278,150 +206,75 @@ fn listings() {
     };
     let list = ListVerb::List;
     says("* LIST (\\HasNoChildren \\Sent) \"/\" Sent\r\n", |o| {
-        o.list(&row(
-            list,
-            &[HasNoChildren, SpecialUse(self::SpecialUse::Sent)],
-            "Sent",
-        ))
+        o.list(&row(list, &[HasNoChildren, SpecialUse(self::SpecialUse::Sent)], "Sent"))
     });
-    let inbox = says("* LIST () \"/\" INBOX\r\n", |o| {
-        o.list(&row(list, &[], "INBOX"))
+    let inbox = says("* LIST () \"/\" INBOX\r\n", |o| o.list(&row(list, &[], "INBOX")));
+    assert!(matches!(inbox, Response::Data(Data::List { mailbox: Mailbox::Inbox, .. })));
+    says("* LIST (\\Noselect) NIL \"\"\r\n", |o| o.list(&ListRow { separator: None, ..row(list, &[NoSelect], "") }));
+    says("* LIST () \"/\" \"a \\\"b\\\\\"\r\n", |o| o.list(&row(list, &[], "a \"b\\")));
+    says("* LIST () \"/\" \"nil\"\r\n", |o| o.list(&row(list, &[], "nil")));
+    says("* LIST () \"/\" \"&AMk-l&AOk-ments envoy&AOk-s\"\r\n", |o| {
+        o.list(&row(list, &[], "\u{c9}l\u{e9}ments envoy\u{e9}s"))
     });
-    assert!(matches!(
-        inbox,
-        Response::Data(Data::List {
-            mailbox: Mailbox::Inbox,
-            ..
-        })
-    ));
-    says("* LIST (\\Noselect) NIL \"\"\r\n", |o| {
-        o.list(&ListRow {
-            separator: None,
-            ..row(list, &[NoSelect], "")
-        })
-    });
-    says("* LIST () \"/\" \"a \\\"b\\\\\"\r\n", |o| {
-        o.list(&row(list, &[], "a \"b\\"))
-    });
-    says("* LIST () \"/\" \"nil\"\r\n", |o| {
-        o.list(&row(list, &[], "nil"))
-    });
-    says(
-        "* LIST () \"/\" \"&AMk-l&AOk-ments envoy&AOk-s\"\r\n",
-        |o| o.list(&row(list, &[], "\u{c9}l\u{e9}ments envoy\u{e9}s")),
-    );
-    says("* LIST () \"/\" R&-D\r\n", |o| {
-        o.list(&row(list, &[], "R&D"))
-    });
-    says("* LSUB (\\Subscribed) \"/\" a\r\n", |o| {
-        o.list(&row(ListVerb::Lsub, &[Subscribed], "a"))
-    });
+    says("* LIST () \"/\" R&-D\r\n", |o| o.list(&row(list, &[], "R&D")));
+    says("* LSUB (\\Subscribed) \"/\" a\r\n", |o| o.list(&row(ListVerb::Lsub, &[Subscribed], "a")));
     only_says("* XLIST (\\Spam \\Inbox) \"/\" a\r\n", |o| {
-        o.list(&row(
-            ListVerb::Xlist,
-            &[SpecialUse(self::SpecialUse::Junk), Inbox],
-            "a",
-        ))
+        o.list(&row(ListVerb::Xlist, &[SpecialUse(self::SpecialUse::Junk), Inbox], "a"))
     });
-    only_says(
-        "* LIST (\\NonExistent \\Remote) \"/\" a (\"CHILDINFO\" (\"SUBSCRIBED\") \"OLDNAME\" (b))\r\n",
-        |o| {
-            o.list(&ListRow {
-                old_name: Some("b"),
-                child_info_subscribed: true,
-                ..row(list, &[NonExistent, Remote], "a")
-            });
-        },
-    );
+    only_says("* LIST (\\NonExistent \\Remote) \"/\" a (\"CHILDINFO\" (\"SUBSCRIBED\") \"OLDNAME\" (b))\r\n", |o| {
+        o.list(&ListRow { old_name: Some("b"), child_info_subscribed: true, ..row(list, &[NonExistent, Remote], "a") });
+    });
     let mut out = Out::new();
     out.set_utf8(true);
     assert!(out.is_utf8());
     out.list(&row(list, &[], "\u{e9}"));
     out.list(&row(list, &[], "R&D"));
-    assert_eq!(
-        out.as_bytes(),
-        "* LIST () \"/\" \"\u{e9}\"\r\n* LIST () \"/\" R&D\r\n".as_bytes()
-    );
+    assert_eq!(out.as_bytes(), "* LIST () \"/\" \"\u{e9}\"\r\n* LIST () \"/\" R&D\r\n".as_bytes());
 
     let number = StatusValue::Number;
-    says(
-        "* STATUS a (MESSAGES 231 UIDNEXT 44292 SIZE 99 HIGHESTMODSEQ 7 DELETED 0)\r\n",
-        |o| {
-            use StatusItem::*;
-            o.status(
-                "a",
-                &[
-                    (Messages, number(231)),
-                    (UidNext, number(44292)),
-                    (Size, number(99)),
-                    (HighestModSeq, number(7)),
-                    (Deleted, number(0)),
-                ],
-            );
-        },
-    );
-    only_says("* STATUS INBOX (MAILBOXID (F1) APPENDLIMIT NIL)\r\n", |o| {
+    says("* STATUS a (MESSAGES 231 UIDNEXT 44292 SIZE 99 HIGHESTMODSEQ 7 DELETED 0)\r\n", |o| {
+        use StatusItem::*;
         o.status(
-            "INBOX",
+            "a",
             &[
-                (StatusItem::MailboxId, StatusValue::Id("F1")),
-                (StatusItem::AppendLimit, StatusValue::Nil),
+                (Messages, number(231)),
+                (UidNext, number(44292)),
+                (Size, number(99)),
+                (HighestModSeq, number(7)),
+                (Deleted, number(0)),
             ],
         );
     });
-    says(
-        "* NAMESPACE ((\"\" \"/\")) NIL ((\"Partages/\" \"/\")(\"&AOk-/\" \"/\"))\r\n",
-        |o| o.namespace(&[""], &[], &["Partages/", "\u{e9}/"], '/'),
-    );
-    says("* QUOTAROOT INBOX \"\" \"#user/a\"\r\n", |o| {
-        o.quota_root("INBOX", &["", "#user/a"])
+    only_says("* STATUS INBOX (MAILBOXID (F1) APPENDLIMIT NIL)\r\n", |o| {
+        o.status(
+            "INBOX",
+            &[(StatusItem::MailboxId, StatusValue::Id("F1")), (StatusItem::AppendLimit, StatusValue::Nil)],
+        );
     });
-    let storage = QuotaResource {
-        name: "STORAGE",
-        usage: 10,
-        limit: 512,
-    };
-    says("* QUOTA \"\" (STORAGE 10 512)\r\n", |o| {
-        o.quota("", &[storage])
+    says("* NAMESPACE ((\"\" \"/\")) NIL ((\"Partages/\" \"/\")(\"&AOk-/\" \"/\"))\r\n", |o| {
+        o.namespace(&[""], &[], &["Partages/", "\u{e9}/"], '/')
     });
+    says("* QUOTAROOT INBOX \"\" \"#user/a\"\r\n", |o| o.quota_root("INBOX", &["", "#user/a"]));
+    let storage = QuotaResource { name: "STORAGE", usage: 10, limit: 512 };
+    says("* QUOTA \"\" (STORAGE 10 512)\r\n", |o| o.quota("", &[storage]));
     says("* QUOTA \"a\" (STORAGE 10 512 MESSAGE 1 20)\r\n", |o| {
-        o.quota(
-            "a",
-            &[
-                storage,
-                QuotaResource {
-                    name: "MESSAGE",
-                    usage: 1,
-                    limit: 20,
-                },
-            ],
-        )
+        o.quota("a", &[storage, QuotaResource { name: "MESSAGE", usage: 1, limit: 20 }])
     });
 }
 
 #[test]
 fn server_data() {
-    says("* CAPABILITY IMAP4rev1 IDLE\r\n", |o| {
-        o.capability("IMAP4rev1 IDLE")
-    });
+    says("* CAPABILITY IMAP4rev1 IDLE\r\n", |o| o.capability("IMAP4rev1 IDLE"));
     says("* ENABLED CONDSTORE\r\n", |o| o.enabled(&["CONDSTORE"]));
     says("* ENABLED\r\n", |o| o.enabled(&[]));
-    says("* ID (\"name\" \"Pli\" \"os\" NIL)\r\n", |o| {
-        o.id(&[("name", Some("Pli")), ("os", None)])
-    });
+    says("* ID (\"name\" \"Pli\" \"os\" NIL)\r\n", |o| o.id(&[("name", Some("Pli")), ("os", None)]));
     says("* ID NIL\r\n", |o| o.id(&[]));
     let lines = written(|o| o.uid_lines(UidValidity::new(7), Uid::new(9)));
-    assert_eq!(
-        lines,
-        b"* OK [UIDVALIDITY 7] UIDs valid\r\n* OK [UIDNEXT 9] Predicted next UID\r\n"
-    );
+    assert_eq!(lines, b"* OK [UIDVALIDITY 7] UIDs valid\r\n* OK [UIDNEXT 9] Predicted next UID\r\n");
 }
 
 fn parts(numbers: &[u32]) -> Vec<NonZeroU32> {
-    numbers
-        .iter()
-        .map(|&n| NonZeroU32::new(n).unwrap())
-        .collect()
+    numbers.iter().map(|&n| NonZeroU32::new(n).unwrap()).collect()
 }
 
 #[test]
@@ -440,25 +293,20 @@ fn fetch() {
             o.fetch_end();
         },
     );
-    let Response::Data(Data::Fetch { seq, items }) = response else {
-        panic!("not FETCH")
-    };
+    let Response::Data(Data::Fetch { seq, items }) = response else { panic!("not FETCH") };
     assert_eq!((seq.get(), items.as_ref().len()), (12, 7));
     says("* 1 FETCH (FLAGS ())\r\n", |o| {
         o.fetch_start(1);
         o.fetch_flags(b"");
         o.fetch_end();
     });
-    says(
-        "* 1 FETCH (ENVELOPE (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL) RFC822.HEADER {1}\r\nx)\r\n",
-        |o| {
-            o.fetch_start(1);
-            o.fetch_raw("ENVELOPE", b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)");
-            o.fetch_string_start("RFC822.HEADER", 1);
-            o.raw(b"x");
-            o.fetch_end();
-        },
-    );
+    says("* 1 FETCH (ENVELOPE (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL) RFC822.HEADER {1}\r\nx)\r\n", |o| {
+        o.fetch_start(1);
+        o.fetch_raw("ENVELOPE", b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)");
+        o.fetch_string_start("RFC822.HEADER", 1);
+        o.raw(b"x");
+        o.fetch_end();
+    });
     only_says(
         "* 1 FETCH (EMAILID (M1) THREADID NIL THREADID (T1) SAVEDATE NIL SAVEDATE \"17-Jul-1996 02:44:25 +0000\" PREVIEW \"a\" PREVIEW NIL)\r\n",
         |o| {
@@ -485,60 +333,31 @@ fn fetch_sections() {
         (vec![3], SectionKind::Header, "3.HEADER"),
         (vec![], SectionKind::Text, "TEXT"),
         (vec![3], SectionKind::Mime, "3.MIME"),
-        (
-            vec![],
-            SectionKind::HeaderFields(names(&["From", "X Y"])),
-            "HEADER.FIELDS (From \"X Y\")",
-        ),
-        (
-            vec![9],
-            SectionKind::HeaderFieldsNot(names(&["From"])),
-            "9.HEADER.FIELDS.NOT (From)",
-        ),
+        (vec![], SectionKind::HeaderFields(names(&["From", "X Y"])), "HEADER.FIELDS (From \"X Y\")"),
+        (vec![9], SectionKind::HeaderFieldsNot(names(&["From"])), "9.HEADER.FIELDS.NOT (From)"),
     ];
     for (part, kind, expected) in sections {
-        let section = Section {
-            part: parts(&part),
-            kind,
-        };
+        let section = Section { part: parts(&part), kind };
         for origin in [None, Some(4096)] {
             let at = origin.map(|o| format!("<{o}>")).unwrap_or_default();
-            let response = says(
-                &format!(
-                    "* 1 FETCH (BODY[{expected}]{at} {{3}}\r\na\r\n BODY[{expected}]{at} NIL)\r\n"
-                ),
-                |o| {
+            let response =
+                says(&format!("* 1 FETCH (BODY[{expected}]{at} {{3}}\r\na\r\n BODY[{expected}]{at} NIL)\r\n"), |o| {
                     o.fetch_start(1);
                     o.fetch_section(&section, origin, Some(b"a\r\n"));
                     o.fetch_section(&section, origin, None);
                     o.fetch_end();
-                },
-            );
-            let Response::Data(Data::Fetch { items, .. }) = response else {
-                panic!("not FETCH")
-            };
+                });
+            let Response::Data(Data::Fetch { items, .. }) = response else { panic!("not FETCH") };
             let [
-                MessageDataItem::BodyExt {
-                    origin: read,
-                    data: NString(Some(data)),
-                    ..
-                },
-                MessageDataItem::BodyExt {
-                    data: NString(None),
-                    ..
-                },
+                MessageDataItem::BodyExt { origin: read, data: NString(Some(data)), .. },
+                MessageDataItem::BodyExt { data: NString(None), .. },
             ] = items.as_ref()
             else {
                 panic!("{items:?}")
             };
-            assert_eq!(
-                (read.map(u64::from), data.as_ref()),
-                (origin, &b"a\r\n"[..])
-            );
+            assert_eq!((read.map(u64::from), data.as_ref()), (origin, &b"a\r\n"[..]));
             // What a client asked is what it is answered: the command's parser reads the section back.
-            let asked = parse(format!("a FETCH 1 BODY[{expected}]").as_bytes(), false)
-                .unwrap()
-                .body;
+            let asked = parse(format!("a FETCH 1 BODY[{expected}]").as_bytes(), false).unwrap().body;
             assert!(
                 matches!(asked, CommandBody::Fetch { items, .. } if items == [FetchItem::Section { section: section.clone(), peek: false, partial: None }])
             );
@@ -551,16 +370,13 @@ fn fetch_sections() {
         });
         read(&streamed);
     }
-    says(
-        "* 1 FETCH (BINARY[1.2] {1}\r\na BINARY[] NIL BINARY.SIZE[1] 7)\r\n",
-        |o| {
-            o.fetch_start(1);
-            o.fetch_binary(&parts(&[1, 2]), None, Some(b"a"));
-            o.fetch_binary(&[], None, None);
-            o.fetch_binary_size(&parts(&[1]), 7);
-            o.fetch_end();
-        },
-    );
+    says("* 1 FETCH (BINARY[1.2] {1}\r\na BINARY[] NIL BINARY.SIZE[1] 7)\r\n", |o| {
+        o.fetch_start(1);
+        o.fetch_binary(&parts(&[1, 2]), None, Some(b"a"));
+        o.fetch_binary(&[], None, None);
+        o.fetch_binary_size(&parts(&[1]), 7);
+        o.fetch_end();
+    });
     only_says("* 1 FETCH (BINARY[1]<0> ~{1}\r\n\0)\r\n", |o| {
         o.fetch_start(1);
         o.fetch_binary(&parts(&[1]), Some(0), Some(b"\0"));
@@ -570,8 +386,7 @@ fn fetch_sections() {
 
 #[test]
 fn dates_stay_within_four_digits() {
-    let date =
-        |secs| String::from_utf8(written(|o| o.date_time(UnixMillis::from_secs(secs)))).unwrap();
+    let date = |secs| String::from_utf8(written(|o| o.date_time(UnixMillis::from_secs(secs)))).unwrap();
     assert_eq!(date(0), "\"01-Jan-1970 00:00:00 +0000\"");
     assert_eq!(date(-1), "\"31-Dec-1969 23:59:59 +0000\"");
     assert_eq!(date(i64::MAX / 1000), "\"31-Dec-9999 23:59:59 +0000\"");

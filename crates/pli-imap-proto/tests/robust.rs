@@ -1,15 +1,8 @@
 //! No bytes panic, whatever comes: sessions of clients, as they stand and broken at random from fixed seeds.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use pli_imap_proto::{
-    AppendMeta, CommandError, Event, Framer, Out, Tag, parse, parse_append_end, parse_append_next,
-    parse_append_prefix,
+    AppendMeta, CommandError, Event, Framer, Out, Tag, parse, parse_append_end, parse_append_next, parse_append_prefix,
 };
 use proptest::prelude::*;
 
@@ -41,8 +34,9 @@ fn session(bytes: &[u8], piece: usize, utf8: bool, collect: bool) -> (usize, Vec
                 Event::AppendLiteral(_) => {
                     let meta = match &append {
                         None => parse_append_prefix(framer.prefix(), utf8).map(|p| (p.tag, p.meta)),
-                        Some((tag, before)) => parse_append_next(tag, before, framer.prefix())
-                            .map(|m| (tag.clone(), m)),
+                        Some((tag, before)) => {
+                            parse_append_next(tag, before, framer.prefix()).map(|m| (tag.clone(), m))
+                        }
                     };
                     match meta {
                         Ok(meta) => {
@@ -80,23 +74,15 @@ fn session(bytes: &[u8], piece: usize, utf8: bool, collect: bool) -> (usize, Vec
     // Each error is one line, whatever the input was.
     let lines = out.as_bytes().iter().filter(|&&b| b == b'\n').count();
     assert_eq!(lines, errors.len());
-    assert!(
-        out.as_bytes()
-            .iter()
-            .all(|&b| matches!(b, b'\r' | b'\n' | 0x20..=0x7e))
-    );
+    assert!(out.as_bytes().iter().all(|&b| matches!(b, b'\r' | b'\n' | 0x20..=0x7e)));
     (fine, errors)
 }
 
 #[test]
 fn the_corpus_is_understood() {
     for ((name, bytes), commands) in CORPUS.into_iter().zip([20, 23, 5]) {
-        for (piece, utf8, collect) in [
-            (usize::MAX, false, false),
-            (1, false, true),
-            (3, true, false),
-            (64, true, true),
-        ] {
+        for (piece, utf8, collect) in [(usize::MAX, false, false), (1, false, true), (3, true, false), (64, true, true)]
+        {
             let (fine, errors) = session(bytes, piece, utf8, collect);
             assert_eq!((fine, errors), (commands, vec![]), "{name}");
         }
@@ -161,12 +147,7 @@ fn mutated_sessions_never_panic() {
         for _ in 0..=rng.below(8) {
             mutate(&mut rng, &mut bytes);
         }
-        let (f, e) = session(
-            &bytes,
-            rng.below(80) + 1,
-            rng.below(2) == 0,
-            rng.below(2) == 0,
-        );
+        let (f, e) = session(&bytes, rng.below(80) + 1, rng.below(2) == 0, rng.below(2) == 0);
         fine += f;
         wrong += e.len();
     }

@@ -1,11 +1,5 @@
 //! What is printed reads back the same: sequence sets, modified UTF-7, numbers.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -19,17 +13,8 @@ fn parse(text: &str) -> Option<SequenceSet> {
 
 #[test]
 fn sets_known_answers() {
-    let resolved = |text: &str, max| {
-        parse(text)
-            .unwrap()
-            .resolve(max)
-            .iter()
-            .collect::<Vec<u32>>()
-    };
-    assert_eq!(
-        resolved("2,4:7,9,12:*", 15),
-        [2, 4, 5, 6, 7, 9, 12, 13, 14, 15]
-    );
+    let resolved = |text: &str, max| parse(text).unwrap().resolve(max).iter().collect::<Vec<u32>>();
+    assert_eq!(resolved("2,4:7,9,12:*", 15), [2, 4, 5, 6, 7, 9, 12, 13, 14, 15]);
     assert_eq!(resolved("*:4,5:7", 10), [4, 5, 6, 7, 8, 9, 10]);
     // RFC 9051 §9 seq-range: `*` is the largest in use, so a range to it always means a message.
     assert_eq!(resolved("500:*", 300), [300]);
@@ -38,33 +23,13 @@ fn sets_known_answers() {
     assert_eq!(resolved("400:500", 300), [0u32; 0]);
     assert_eq!(resolved("*:*,1:*,5", 0), [0u32; 0]);
     assert_eq!(resolved("1:4294967295", 2), [1, 2]);
-    for text in [
-        "",
-        ",",
-        "1,",
-        "0",
-        "1:0",
-        "1:2:3",
-        "a",
-        "1 ",
-        "-1",
-        "4294967296",
-        "**",
-        "1:",
-        ":1",
-    ] {
+    for text in ["", ",", "1,", "0", "1:0", "1:2:3", "a", "1 ", "-1", "4294967296", "**", "1:", ":1"] {
         assert_eq!(parse(text), None, "{text}");
     }
     assert_eq!(parse(&"1,".repeat(20_000)), None);
     let set = parse("1:3,5").unwrap().resolve(9);
     assert_eq!(
-        (
-            set.count(),
-            set.contains(3),
-            set.contains(4),
-            set.contains(5),
-            set.contains(6)
-        ),
+        (set.count(), set.contains(3), set.contains(4), set.contains(5), set.contains(6)),
         (4, true, false, true, false)
     );
     assert_eq!(parse("1:5,*").unwrap().largest(), Some(5));
@@ -75,12 +40,7 @@ fn sets_known_answers() {
     assert_eq!(parse("1:*").unwrap().in_order(1000), None);
     assert_eq!(SequenceSet::from_sorted([]), None);
     let max = u32::MAX;
-    assert_eq!(
-        SequenceSet::from_sorted([max - 1, max])
-            .unwrap()
-            .to_string(),
-        format!("{}:{max}", max - 1)
-    );
+    assert_eq!(SequenceSet::from_sorted([max - 1, max]).unwrap().to_string(), format!("{}:{max}", max - 1));
 }
 
 fn bound() -> impl Strategy<Value = Bound> {
@@ -165,45 +125,21 @@ proptest! {
 #[test]
 fn utf7_known_answers() {
     let pairs = [
-        (
-            "~peter/mail/&ZeVnLIqe-/&U,BTFw-",
-            "~peter/mail/\u{65e5}\u{672c}\u{8a9e}/\u{53f0}\u{5317}",
-        ),
-        (
-            "&AMk-l&AOk-ments envoy&AOk-s",
-            "\u{c9}l\u{e9}ments envoy\u{e9}s",
-        ),
+        ("~peter/mail/&ZeVnLIqe-/&U,BTFw-", "~peter/mail/\u{65e5}\u{672c}\u{8a9e}/\u{53f0}\u{5317}"),
+        ("&AMk-l&AOk-ments envoy&AOk-s", "\u{c9}l\u{e9}ments envoy\u{e9}s"),
         ("R&-D", "R&D"),
         ("&2D3eAA-", "\u{1f600}"),
         ("&-&AOk-&-", "&\u{e9}&"),
         ("", ""),
     ];
     for (coded, name) in pairs {
-        assert_eq!(
-            utf7::decode(coded.as_bytes()).as_deref(),
-            Ok(name),
-            "{coded}"
-        );
+        assert_eq!(utf7::decode(coded.as_bytes()).as_deref(), Ok(name), "{coded}");
         assert_eq!(utf7::encode(name), coded, "{name}");
     }
     // No end, ASCII in Base64, two shifts in a row, half a pair, an odd byte, stray bits, not Base64, padding.
-    for broken in [
-        "&",
-        "&AOk",
-        "&AGE-",
-        "&AOk-&AOk-",
-        "&2D0-",
-        "&AA-",
-        "&AOl-",
-        "&AO*-",
-        "&AOk=-",
-        "&/-",
-    ] {
+    for broken in ["&", "&AOk", "&AGE-", "&AOk-&AOk-", "&2D0-", "&AA-", "&AOl-", "&AO*-", "&AOk=-", "&/-"] {
         assert!(utf7::decode(broken.as_bytes()).is_err(), "{broken}");
     }
     assert!(utf7::decode(b"caf\xe9").is_err());
-    assert_eq!(
-        utf7::decode("caf\u{e9}".as_bytes()).as_deref(),
-        Ok("caf\u{e9}")
-    );
+    assert_eq!(utf7::decode("caf\u{e9}".as_bytes()).as_deref(), Ok("caf\u{e9}"));
 }

@@ -44,11 +44,7 @@ impl Rng {
         let count = from + self.below(to - from + 1);
         (0..count).map(|_| make(self)).collect()
     }
-    fn many1<T: std::fmt::Debug + Clone>(
-        &mut self,
-        to: usize,
-        make: impl FnMut(&mut Self) -> T,
-    ) -> Vec1<T> {
+    fn many1<T: std::fmt::Debug + Clone>(&mut self, to: usize, make: impl FnMut(&mut Self) -> T) -> Vec1<T> {
         Vec1::try_from(self.many(1, to, make)).unwrap()
     }
 }
@@ -62,12 +58,7 @@ fn modseq(r: &mut Rng) -> NonZeroU64 {
     NonZeroU64::new(r.next() >> shift).unwrap_or(NonZeroU64::MIN)
 }
 fn text(r: &mut Rng) -> Vec<u8> {
-    let bytes: &[u8] = r.pick(&[
-        b"abcXYZ019".as_slice(),
-        b"a b\"\\(){}%*]",
-        b"a\r\n{1}\x01~",
-        b"a\xc3\xa9",
-    ]);
+    let bytes: &[u8] = r.pick(&[b"abcXYZ019".as_slice(), b"a b\"\\(){}%*]", b"a\r\n{1}\x01~", b"a\xc3\xa9"]);
     r.many(0, 9, |r| r.pick(bytes))
 }
 fn astring(r: &mut Rng) -> AString<'static> {
@@ -75,11 +66,7 @@ fn astring(r: &mut Rng) -> AString<'static> {
     if r.below(4) == 0 {
         text.retain(|&b| b != 0);
         let literal = Literal::try_from(text).unwrap();
-        return AString::from(if r.coin() {
-            literal.into_non_sync()
-        } else {
-            literal
-        });
+        return AString::from(if r.coin() { literal.into_non_sync() } else { literal });
     }
     AString::try_from(text).unwrap()
 }
@@ -94,40 +81,20 @@ fn atom(r: &mut Rng) -> Atom<'static> {
     Atom::try_from(r.pick(&["$Junk", "Old", "a+b", "x[y", "NIL", "1"])).unwrap()
 }
 fn mailbox(r: &mut Rng) -> Mailbox<'static> {
-    Mailbox::try_from(r.pick(&[
-        "inbox", "a", "a/b", "&AMk-l", "a b", "a\"b", "a\\b", "R&-D", "x]", "(", "{1}", "NIL",
-        "INBOX/b",
-    ]))
+    Mailbox::try_from(
+        r.pick(&["inbox", "a", "a/b", "&AMk-l", "a b", "a\"b", "a\\b", "R&-D", "x]", "(", "{1}", "NIL", "INBOX/b"]),
+    )
     .unwrap()
 }
 fn flag(r: &mut Rng) -> Flag<'static> {
-    Flag::try_from(r.pick(&[
-        "\\Seen",
-        "\\Answered",
-        "\\Flagged",
-        "\\Deleted",
-        "\\Draft",
-        "$Junk",
-        "Old",
-        "a+b",
-    ]))
-    .unwrap()
+    Flag::try_from(r.pick(&["\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft", "$Junk", "Old", "a+b"]))
+        .unwrap()
 }
 fn set(r: &mut Rng, star: bool) -> SequenceSet {
     let end = |r: &mut Rng| {
-        if star && r.below(5) == 0 {
-            SeqOrUid::Asterisk
-        } else {
-            SeqOrUid::Value(n32(r))
-        }
+        if star && r.below(5) == 0 { SeqOrUid::Asterisk } else { SeqOrUid::Value(n32(r)) }
     };
-    SequenceSet(r.many1(4, |r| {
-        if r.coin() {
-            Sequence::Single(end(r))
-        } else {
-            Sequence::Range(end(r), end(r))
-        }
-    }))
+    SequenceSet(r.many1(4, |r| if r.coin() { Sequence::Single(end(r)) } else { Sequence::Range(end(r), end(r)) }))
 }
 fn date(r: &mut Rng) -> NaiveDate {
     let (y, m, d) = (1900 + r.below(300), 1 + r.below(12), 1 + r.below(28));
@@ -140,10 +107,8 @@ fn date(r: &mut Rng) -> NaiveDate {
     NaiveDate::try_from(date).unwrap()
 }
 fn date_time(r: &mut Rng) -> DateTime {
-    let zone = chrono::FixedOffset::east_opt((i32::try_from(r.below(27 * 4)).unwrap() - 48) * 900)
-        .unwrap();
-    let at = chrono::DateTime::from_timestamp(i64::try_from(r.below(4_000_000_000)).unwrap(), 0)
-        .unwrap();
+    let zone = chrono::FixedOffset::east_opt((i32::try_from(r.below(27 * 4)).unwrap() - 48) * 900).unwrap();
+    let at = chrono::DateTime::from_timestamp(i64::try_from(r.below(4_000_000_000)).unwrap(), 0).unwrap();
     DateTime::try_from(at.with_timezone(&zone)).unwrap()
 }
 fn charset(r: &mut Rng) -> Charset<'static> {
@@ -233,14 +198,8 @@ fn item(r: &mut Rng) -> Item<'static> {
             partial,
             peek: r.coin(),
         },
-        1 => Item::Binary {
-            section: r.many(0, 2, n32),
-            partial,
-            peek: r.coin(),
-        },
-        2 => Item::BinarySize {
-            section: r.many(0, 2, n32),
-        },
+        1 => Item::Binary { section: r.many(0, 2, n32), partial, peek: r.coin() },
+        2 => Item::BinarySize { section: r.many(0, 2, n32) },
         _ => r.pick(&plain),
     }
 }
@@ -273,46 +232,22 @@ fn body(r: &mut Rng) -> CommandBody<'static> {
         3 => CommandBody::authenticate(AuthMechanism::Plain),
         4 => CommandBody::authenticate_with_ir(AuthMechanism::Login, text(r)),
         5 => CommandBody::login(astring(r), astring(r)).unwrap(),
-        6 => CommandBody::Select {
-            mailbox: mailbox(r),
-            parameters: select_parameters(r),
-        },
-        7 => CommandBody::Examine {
-            mailbox: mailbox(r),
-            parameters: select_parameters(r),
-        },
+        6 => CommandBody::Select { mailbox: mailbox(r), parameters: select_parameters(r) },
+        7 => CommandBody::Examine { mailbox: mailbox(r), parameters: select_parameters(r) },
         8 => CommandBody::Unselect,
-        9 => CommandBody::Create {
-            mailbox: mailbox(r),
-        },
-        10 => CommandBody::Delete {
-            mailbox: mailbox(r),
-        },
-        11 => CommandBody::Rename {
-            from: mailbox(r),
-            to: mailbox(r),
-        },
-        12 => CommandBody::Subscribe {
-            mailbox: mailbox(r),
-        },
-        13 => CommandBody::Unsubscribe {
-            mailbox: mailbox(r),
-        },
+        9 => CommandBody::Create { mailbox: mailbox(r) },
+        10 => CommandBody::Delete { mailbox: mailbox(r) },
+        11 => CommandBody::Rename { from: mailbox(r), to: mailbox(r) },
+        12 => CommandBody::Subscribe { mailbox: mailbox(r) },
+        13 => CommandBody::Unsubscribe { mailbox: mailbox(r) },
         14 | 15 => {
             let reference = mailbox(r);
             let mailbox_wildcard =
-                ListMailbox::try_from(r.pick(&["*", "%", "", "a/%", "INBOX*", "a b", "\"", "x]"]))
-                    .unwrap();
+                ListMailbox::try_from(r.pick(&["*", "%", "", "a/%", "INBOX*", "a b", "\"", "x]"])).unwrap();
             if uid {
-                CommandBody::List {
-                    reference,
-                    mailbox_wildcard,
-                }
+                CommandBody::List { reference, mailbox_wildcard }
             } else {
-                CommandBody::Lsub {
-                    reference,
-                    mailbox_wildcard,
-                }
+                CommandBody::Lsub { reference, mailbox_wildcard }
             }
         }
         16 => {
@@ -328,39 +263,22 @@ fn body(r: &mut Rng) -> CommandBody<'static> {
                 Status::HighestModSeq,
             ];
             let first = r.below(all.len());
-            CommandBody::Status {
-                mailbox: mailbox(r),
-                item_names: all[first..].to_vec().into(),
-            }
+            CommandBody::Status { mailbox: mailbox(r), item_names: all[first..].to_vec().into() }
         }
         17 | 18 => {
             let bytes = text(r);
             let message = if r.coin() {
                 LiteralOrLiteral8::Literal(Literal::try_from(bytes).unwrap())
             } else {
-                LiteralOrLiteral8::Literal8(Literal8 {
-                    data: bytes.into(),
-                    mode: t::core::LiteralMode::Sync,
-                })
+                LiteralOrLiteral8::Literal8(Literal8 { data: bytes.into(), mode: t::core::LiteralMode::Sync })
             };
-            CommandBody::Append {
-                mailbox: mailbox(r),
-                flags: r.many(0, 3, flag),
-                date: r.some(date_time),
-                message,
-            }
+            CommandBody::Append { mailbox: mailbox(r), flags: r.many(0, 3, flag), date: r.some(date_time), message }
         }
         19 => CommandBody::Check,
         20 => CommandBody::Close,
         21 => CommandBody::Expunge,
-        22 => CommandBody::ExpungeUid {
-            sequence_set: set(r, true),
-        },
-        23 | 24 => CommandBody::Search {
-            charset: r.some(charset),
-            criteria: r.many1(3, |r| key(r, 0)),
-            uid,
-        },
+        22 => CommandBody::ExpungeUid { sequence_set: set(r, true) },
+        23 | 24 => CommandBody::Search { charset: r.some(charset), criteria: r.many1(3, |r| key(r, 0)), uid },
         25 => {
             let keys = [
                 SortKey::Arrival,
@@ -373,28 +291,12 @@ fn body(r: &mut Rng) -> CommandBody<'static> {
                 SortKey::DisplayFrom,
                 SortKey::DisplayTo,
             ];
-            let sort_criteria = r.many1(3, |r| SortCriterion {
-                reverse: r.coin(),
-                key: r.pick(&keys),
-            });
-            CommandBody::Sort {
-                sort_criteria,
-                charset: charset(r),
-                search_criteria: r.many1(2, |r| key(r, 1)),
-                uid,
-            }
+            let sort_criteria = r.many1(3, |r| SortCriterion { reverse: r.coin(), key: r.pick(&keys) });
+            CommandBody::Sort { sort_criteria, charset: charset(r), search_criteria: r.many1(2, |r| key(r, 1)), uid }
         }
         26 => {
-            let algorithm = r.pick(&[
-                ThreadingAlgorithm::OrderedSubject,
-                ThreadingAlgorithm::References,
-            ]);
-            CommandBody::Thread {
-                algorithm,
-                charset: charset(r),
-                search_criteria: r.many1(2, |r| key(r, 1)),
-                uid,
-            }
+            let algorithm = r.pick(&[ThreadingAlgorithm::OrderedSubject, ThreadingAlgorithm::References]);
+            CommandBody::Thread { algorithm, charset: charset(r), search_criteria: r.many1(2, |r| key(r, 1)), uid }
         }
         27 | 28 => {
             let macro_or_item_names = if r.below(4) == 0 {
@@ -402,19 +304,11 @@ fn body(r: &mut Rng) -> CommandBody<'static> {
             } else {
                 MacroOrMessageDataItemNames::MessageDataItemNames(r.many(1, 4, item))
             };
-            let mut modifiers: Vec<_> = r
-                .some(|r| FetchModifier::ChangedSince(modseq(r)))
-                .into_iter()
-                .collect();
+            let mut modifiers: Vec<_> = r.some(|r| FetchModifier::ChangedSince(modseq(r))).into_iter().collect();
             if uid && !modifiers.is_empty() && r.coin() {
                 modifiers.push(FetchModifier::Vanished);
             }
-            CommandBody::Fetch {
-                sequence_set: set(r, true),
-                macro_or_item_names,
-                uid,
-                modifiers,
-            }
+            CommandBody::Fetch { sequence_set: set(r, true), macro_or_item_names, uid, modifiers }
         }
         29 => CommandBody::Store {
             sequence_set: set(r, true),
@@ -422,52 +316,29 @@ fn body(r: &mut Rng) -> CommandBody<'static> {
             response: r.pick(&[StoreResponse::Answer, StoreResponse::Silent]),
             flags: r.many(0, 4, flag),
             uid,
-            modifiers: r
-                .some(|r| StoreModifier::UnchangedSince(modseq(r).get()))
-                .into_iter()
-                .collect(),
+            modifiers: r.some(|r| StoreModifier::UnchangedSince(modseq(r).get())).into_iter().collect(),
         },
-        30 => CommandBody::Copy {
-            sequence_set: set(r, true),
-            mailbox: mailbox(r),
-            uid,
-        },
-        31 => CommandBody::Move {
-            sequence_set: set(r, true),
-            mailbox: mailbox(r),
-            uid,
-        },
+        30 => CommandBody::Copy { sequence_set: set(r, true), mailbox: mailbox(r), uid },
+        31 => CommandBody::Move { sequence_set: set(r, true), mailbox: mailbox(r), uid },
         32 => CommandBody::Idle,
-        33 => {
-            CommandBody::enable(vec![t::extensions::enable::CapabilityEnable::CondStore]).unwrap()
-        }
+        33 => CommandBody::enable(vec![t::extensions::enable::CapabilityEnable::CondStore]).unwrap(),
         34 => CommandBody::compress(t::extensions::compress::CompressionAlgorithm::Deflate),
         35 => {
             if uid {
                 CommandBody::GetQuota { root: ascii(r) }
             } else {
-                CommandBody::GetQuotaRoot {
-                    mailbox: mailbox(r),
-                }
+                CommandBody::GetQuotaRoot { mailbox: mailbox(r) }
             }
         }
         36 => {
-            let quotas = r.many(0, 2, |r| {
-                QuotaSet::new(t::extensions::quota::Resource::Storage, modseq(r).get())
-            });
-            CommandBody::SetQuota {
-                root: ascii(r),
-                quotas,
-            }
+            let quotas = r.many(0, 2, |r| QuotaSet::new(t::extensions::quota::Resource::Storage, modseq(r).get()));
+            CommandBody::SetQuota { root: ascii(r), quotas }
         }
         _ => {
             if uid {
                 CommandBody::Namespace
             } else {
-                CommandBody::Id {
-                    parameters: r
-                        .some(|r| r.many(1, 3, |r| (istring(r), NString(r.some(istring))))),
-                }
+                CommandBody::Id { parameters: r.some(|r| r.many(1, 3, |r| (istring(r), NString(r.some(istring))))) }
             }
         }
     }

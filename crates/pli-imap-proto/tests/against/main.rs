@@ -1,11 +1,5 @@
 //! Against an independent grammar: what it prints we read with the same meaning, and what it reads we read too.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod generate;
 mod meaning;
@@ -43,17 +37,11 @@ fn what_it_prints_we_read() {
         let theirs = command(&mut rng);
         let bytes = CommandCodec::new().encode(&theirs).dump();
         let framed = frame(&mut rng, &bytes);
-        let ours = parse(&framed, false)
-            .unwrap_or_else(|e| panic!("{e} in {:?}", String::from_utf8_lossy(&bytes)));
+        let ours = parse(&framed, false).unwrap_or_else(|e| panic!("{e} in {:?}", String::from_utf8_lossy(&bytes)));
         let expected = meaning(&theirs).unwrap_or_else(|| panic!("no meaning for {theirs:?}"));
         assert_eq!(ours.tag.as_str(), theirs.tag.inner());
         *verbs.entry(ours.body.verb()).or_default() += 1;
-        assert_eq!(
-            canonical(ours.body),
-            canonical(expected),
-            "{:?}",
-            String::from_utf8_lossy(&bytes)
-        );
+        assert_eq!(canonical(ours.body), canonical(expected), "{:?}", String::from_utf8_lossy(&bytes));
     }
     assert!(verbs.len() >= 38, "{verbs:?}");
     assert!(verbs.values().all(|&n| n > 50), "{verbs:?}");
@@ -122,19 +110,12 @@ fn what_it_reads_we_read() {
         }
         match parse(framed, false) {
             Ok(ours) => {
-                assert_eq!(
-                    canonical(ours.body),
-                    canonical(expected),
-                    "{:?}",
-                    String::from_utf8_lossy(framed)
-                );
+                assert_eq!(canonical(ours.body), canonical(expected), "{:?}", String::from_utf8_lossy(framed));
                 both += 1;
             }
             Err(CommandError::MailboxName { .. }) => {}
             // Ours is stricter on purpose: no zone has 60 minutes and more.
-            Err(CommandError::BadArguments {
-                text: "Not a date", ..
-            }) => stricter += 1,
+            Err(CommandError::BadArguments { text: "Not a date", .. }) => stricter += 1,
             Err(e) => panic!("{e}: {:?} is {theirs:?}", String::from_utf8_lossy(framed)),
         }
     }

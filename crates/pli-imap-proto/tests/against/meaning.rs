@@ -57,8 +57,7 @@ fn flags(theirs: &[Flag<'_>]) -> Option<FlagSet> {
             Flag::Flagged => set.insert(SystemFlag::Flagged),
             Flag::Seen => set.insert(SystemFlag::Seen),
             // Ours refuses system flags that nobody knows, and drops \Recent.
-            extension @ Flag::Extension(_)
-                if extension.to_string().eq_ignore_ascii_case("\\Recent") => {}
+            extension @ Flag::Extension(_) if extension.to_string().eq_ignore_ascii_case("\\Recent") => {}
             Flag::Extension(_) => return None,
             Flag::Keyword(k) => set.insert_keyword(keyword(k)?),
         }
@@ -78,11 +77,7 @@ fn date(d: &t::datetime::NaiveDate) -> chrono::NaiveDate {
 
 fn keys(theirs: &[SearchKey<'_>]) -> Option<Key> {
     let mut all = theirs.iter().map(key).collect::<Option<Vec<_>>>()?;
-    Some(if all.len() == 1 {
-        all.remove(0)
-    } else {
-        Key::And(all)
-    })
+    Some(if all.len() == 1 { all.remove(0) } else { Key::And(all) })
 }
 fn key(k: &SearchKey<'_>) -> Option<Key> {
     Some(match k {
@@ -132,50 +127,30 @@ fn key(k: &SearchKey<'_>) -> Option<Key> {
 
 fn section(s: Option<&Section<'_>>) -> Option<p::Section> {
     use p::SectionKind as K;
-    let fields = |names: &[AString<'_>]| {
-        names
-            .iter()
-            .map(|n| text(n).map(Into::into))
-            .collect::<Option<Vec<Box<str>>>>()
-    };
+    let fields =
+        |names: &[AString<'_>]| names.iter().map(|n| text(n).map(Into::into)).collect::<Option<Vec<Box<str>>>>();
     let (part, kind) = match s {
         None => (None, K::Full),
         Some(Section::Part(part)) => (Some(part), K::Full),
         Some(Section::Header(part)) => (part.as_ref(), K::Header),
-        Some(Section::HeaderFields(part, names)) => {
-            (part.as_ref(), K::HeaderFields(fields(names.as_ref())?))
-        }
-        Some(Section::HeaderFieldsNot(part, names)) => {
-            (part.as_ref(), K::HeaderFieldsNot(fields(names.as_ref())?))
-        }
+        Some(Section::HeaderFields(part, names)) => (part.as_ref(), K::HeaderFields(fields(names.as_ref())?)),
+        Some(Section::HeaderFieldsNot(part, names)) => (part.as_ref(), K::HeaderFieldsNot(fields(names.as_ref())?)),
         Some(Section::Text(part)) => (part.as_ref(), K::Text),
         Some(Section::Mime(part)) => (Some(part), K::Mime),
     };
-    Some(p::Section {
-        part: part.map(|p| p.0.as_ref().to_vec()).unwrap_or_default(),
-        kind,
-    })
+    Some(p::Section { part: part.map(|p| p.0.as_ref().to_vec()).unwrap_or_default(), kind })
 }
 fn partial(theirs: Option<(u32, NonZeroU32)>) -> Option<p::Partial> {
-    theirs.map(|(offset, count)| p::Partial {
-        offset: offset.into(),
-        count: count.get().into(),
-    })
+    theirs.map(|(offset, count)| p::Partial { offset: offset.into(), count: count.get().into() })
 }
 fn item(i: &MessageDataItemName<'_>) -> Option<p::FetchItem> {
     use MessageDataItemName as T;
     use p::FetchItem as F;
     Some(match i {
         T::Body => F::Body,
-        T::BodyExt {
-            section: s,
-            partial: part,
-            peek,
-        } => F::Section {
-            section: section(s.as_ref())?,
-            peek: *peek,
-            partial: partial(*part),
-        },
+        T::BodyExt { section: s, partial: part, peek } => {
+            F::Section { section: section(s.as_ref())?, peek: *peek, partial: partial(*part) }
+        }
         T::BodyStructure => F::BodyStructure,
         T::Envelope => F::Envelope,
         T::Flags => F::Flags,
@@ -185,18 +160,10 @@ fn item(i: &MessageDataItemName<'_>) -> Option<p::FetchItem> {
         T::Rfc822Size => F::Rfc822Size,
         T::Rfc822Text => F::Rfc822Text,
         T::Uid => F::Uid,
-        T::Binary {
-            section,
-            partial: part,
-            peek,
-        } => F::Binary {
-            part: section.clone(),
-            peek: *peek,
-            partial: partial(*part),
-        },
-        T::BinarySize { section } => F::BinarySize {
-            part: section.clone(),
-        },
+        T::Binary { section, partial: part, peek } => {
+            F::Binary { part: section.clone(), peek: *peek, partial: partial(*part) }
+        }
+        T::BinarySize { section } => F::BinarySize { part: section.clone() },
         T::ModSeq => F::ModSeq,
     })
 }
@@ -229,18 +196,11 @@ fn select(m: &Mailbox<'_>, read_only: bool, parameters: &[SelectParameter]) -> O
         match parameter {
             SelectParameter::CondStore => condstore = true,
             SelectParameter::QResync { .. } if qresync.is_some() => return None,
-            SelectParameter::QResync {
-                uid_validity,
-                mod_sequence_value,
-                known_uids,
-                seq_match_data,
-            } => {
+            SelectParameter::QResync { uid_validity, mod_sequence_value, known_uids, seq_match_data } => {
                 let known = known_uids.as_ref().map(set);
                 let matches = seq_match_data.as_ref().map(|(a, b)| (set(a), set(b)));
                 let star = known.as_ref().is_some_and(p::SequenceSet::has_star)
-                    || matches
-                        .as_ref()
-                        .is_some_and(|(a, b)| a.has_star() || b.has_star());
+                    || matches.as_ref().is_some_and(|(a, b)| a.has_star() || b.has_star());
                 if star || mod_sequence_value.get() > u64::MAX >> 1 {
                     return None;
                 }
@@ -253,12 +213,7 @@ fn select(m: &Mailbox<'_>, read_only: bool, parameters: &[SelectParameter]) -> O
             }
         }
     }
-    Some(Ours::Select {
-        mailbox: mailbox(m)?,
-        read_only,
-        condstore,
-        qresync,
-    })
+    Some(Ours::Select { mailbox: mailbox(m)?, read_only, condstore, qresync })
 }
 
 fn list(verb: p::ListVerb, reference: &Mailbox<'_>, pattern: &ListMailbox<'_>) -> Option<Ours> {
@@ -321,81 +276,38 @@ pub fn meaning(theirs: &t::command::Command<'_>) -> Option<Ours> {
         Theirs::Capability => Ours::Capability,
         Theirs::Noop => Ours::Noop,
         Theirs::Logout => Ours::Logout,
-        Theirs::Authenticate {
-            mechanism,
-            initial_response,
-        } => Ours::Authenticate {
+        Theirs::Authenticate { mechanism, initial_response } => Ours::Authenticate {
             mechanism: mechanism.to_string().to_ascii_uppercase().into(),
-            initial: initial_response
-                .as_ref()
-                .map(|i| p::Hidden(i.declassify().to_vec())),
+            initial: initial_response.as_ref().map(|i| p::Hidden(i.declassify().to_vec())),
         },
-        Theirs::Login { username, password } => Ours::Login {
-            user: bytes(username),
-            password: p::Hidden(bytes(password.declassify())),
-        },
-        Theirs::Select {
-            mailbox: m,
-            parameters,
-        } => select(m, false, parameters)?,
-        Theirs::Examine {
-            mailbox: m,
-            parameters,
-        } => select(m, true, parameters)?,
+        Theirs::Login { username, password } => {
+            Ours::Login { user: bytes(username), password: p::Hidden(bytes(password.declassify())) }
+        }
+        Theirs::Select { mailbox: m, parameters } => select(m, false, parameters)?,
+        Theirs::Examine { mailbox: m, parameters } => select(m, true, parameters)?,
         Theirs::Unselect => Ours::Unselect,
-        Theirs::Create { mailbox: m } => Ours::Create {
-            mailbox: mailbox(m)?,
-            special_use: vec![],
-            unknown_use: vec![],
-        },
+        Theirs::Create { mailbox: m } => {
+            Ours::Create { mailbox: mailbox(m)?, special_use: vec![], unknown_use: vec![] }
+        }
         Theirs::Delete { mailbox: m } => Ours::Delete(mailbox(m)?),
-        Theirs::Rename { from, to } => Ours::Rename {
-            from: mailbox(from)?,
-            to: mailbox(to)?,
-        },
+        Theirs::Rename { from, to } => Ours::Rename { from: mailbox(from)?, to: mailbox(to)? },
         Theirs::Subscribe { mailbox: m } => Ours::Subscribe(mailbox(m)?),
         Theirs::Unsubscribe { mailbox: m } => Ours::Unsubscribe(mailbox(m)?),
-        Theirs::List {
-            reference,
-            mailbox_wildcard,
-        } => list(p::ListVerb::List, reference, mailbox_wildcard)?,
-        Theirs::Lsub {
-            reference,
-            mailbox_wildcard,
-        } => list(p::ListVerb::Lsub, reference, mailbox_wildcard)?,
-        Theirs::Status {
-            mailbox: m,
-            item_names,
-        } if !item_names.is_empty() => Ours::Status {
-            mailbox: mailbox(m)?,
-            items: status(item_names),
-        },
-        Theirs::Append {
-            mailbox: m,
-            flags: f,
-            date,
-            message,
-        } => {
+        Theirs::List { reference, mailbox_wildcard } => list(p::ListVerb::List, reference, mailbox_wildcard)?,
+        Theirs::Lsub { reference, mailbox_wildcard } => list(p::ListVerb::Lsub, reference, mailbox_wildcard)?,
+        Theirs::Status { mailbox: m, item_names } if !item_names.is_empty() => {
+            Ours::Status { mailbox: mailbox(m)?, items: status(item_names) }
+        }
+        Theirs::Append { mailbox: m, flags: f, date, message } => {
             let (message, binary) = match message {
                 t::extensions::binary::LiteralOrLiteral8::Literal(l) => (l.data(), false),
                 t::extensions::binary::LiteralOrLiteral8::Literal8(l) => (&*l.data, true),
             };
-            let internal_date = date
-                .as_ref()
-                .map(|d| UnixMillis::from_secs(d.as_ref().timestamp()));
-            let meta = p::AppendMeta {
-                flags: flags(f)?,
-                internal_date,
-                binary,
-                utf8: false,
-            };
+            let internal_date = date.as_ref().map(|d| UnixMillis::from_secs(d.as_ref().timestamp()));
+            let meta = p::AppendMeta { flags: flags(f)?, internal_date, binary, utf8: false };
             let tag = p::Tag::new(theirs.tag.inner().as_bytes()).unwrap();
             Ours::Append {
-                prefix: p::AppendPrefix {
-                    tag,
-                    mailbox: mailbox(m)?,
-                    meta,
-                },
+                prefix: p::AppendPrefix { tag, mailbox: mailbox(m)?, meta },
                 message: message.to_vec(),
                 more: vec![],
             }
@@ -403,79 +315,35 @@ pub fn meaning(theirs: &t::command::Command<'_>) -> Option<Ours> {
         Theirs::Check => Ours::Check,
         Theirs::Close => Ours::Close,
         Theirs::Expunge => Ours::Expunge { uids: None },
-        Theirs::ExpungeUid { sequence_set } => Ours::Expunge {
-            uids: Some(messages(sequence_set)),
-        },
-        Theirs::Search {
-            charset: c,
-            criteria,
-            uid,
-        } => {
+        Theirs::ExpungeUid { sequence_set } => Ours::Expunge { uids: Some(messages(sequence_set)) },
+        Theirs::Search { charset: c, criteria, uid } => {
             let charset = match c {
                 Some(c) => Some(charset(c)?),
                 None => None,
             };
-            Ours::Search {
-                uid: *uid,
-                search: p::Search {
-                    returns: None,
-                    charset,
-                    key: keys(criteria.as_ref())?,
-                },
-            }
+            Ours::Search { uid: *uid, search: p::Search { returns: None, charset, key: keys(criteria.as_ref())? } }
         }
-        Theirs::Sort {
-            sort_criteria,
-            charset: c,
-            search_criteria,
-            uid,
-        } => Ours::Sort {
+        Theirs::Sort { sort_criteria, charset: c, search_criteria, uid } => Ours::Sort {
             uid: *uid,
-            criteria: sort_criteria
-                .as_ref()
-                .iter()
-                .map(|c| (sort_key(&c.key), c.reverse))
-                .collect(),
-            search: p::Search {
-                returns: None,
-                charset: Some(charset(c)?),
-                key: keys(search_criteria.as_ref())?,
-            },
+            criteria: sort_criteria.as_ref().iter().map(|c| (sort_key(&c.key), c.reverse)).collect(),
+            search: p::Search { returns: None, charset: Some(charset(c)?), key: keys(search_criteria.as_ref())? },
         },
-        Theirs::Thread {
-            algorithm,
-            charset: c,
-            search_criteria,
-            uid,
-        } => Ours::Thread {
+        Theirs::Thread { algorithm, charset: c, search_criteria, uid } => Ours::Thread {
             uid: *uid,
             algorithm: match algorithm.to_string().to_ascii_uppercase().as_str() {
                 "ORDEREDSUBJECT" => p::ThreadAlgorithm::OrderedSubject,
                 "REFERENCES" => p::ThreadAlgorithm::References,
                 other => p::ThreadAlgorithm::Other(other.into()),
             },
-            search: p::Search {
-                returns: None,
-                charset: Some(charset(c)?),
-                key: keys(search_criteria.as_ref())?,
-            },
+            search: p::Search { returns: None, charset: Some(charset(c)?), key: keys(search_criteria.as_ref())? },
         },
-        Theirs::Fetch {
-            sequence_set,
-            macro_or_item_names,
-            uid,
-            modifiers,
-        } => {
+        Theirs::Fetch { sequence_set, macro_or_item_names, uid, modifiers } => {
             let changed = modifiers.iter().rev().find_map(|m| match m {
                 FetchModifier::ChangedSince(n) => Some(*n),
                 FetchModifier::Vanished => None,
             });
-            let vanished = modifiers
-                .iter()
-                .any(|m| matches!(m, FetchModifier::Vanished));
-            if vanished && !(*uid && changed.is_some())
-                || changed.is_some_and(|c| c.get() > u64::MAX >> 1)
-            {
+            let vanished = modifiers.iter().any(|m| matches!(m, FetchModifier::Vanished));
+            if vanished && !(*uid && changed.is_some()) || changed.is_some_and(|c| c.get() > u64::MAX >> 1) {
                 return None;
             }
             Ours::Fetch {
@@ -486,14 +354,7 @@ pub fn meaning(theirs: &t::command::Command<'_>) -> Option<Ours> {
                 vanished,
             }
         }
-        Theirs::Store {
-            sequence_set,
-            kind,
-            response,
-            flags: f,
-            uid,
-            modifiers,
-        } => {
+        Theirs::Store { sequence_set, kind, response, flags: f, uid, modifiers } => {
             let unchanged = modifiers.last().map(|StoreModifier::UnchangedSince(n)| *n);
             if unchanged.is_some_and(|n| n > u64::MAX >> 1) {
                 return None;
@@ -511,49 +372,28 @@ pub fn meaning(theirs: &t::command::Command<'_>) -> Option<Ours> {
                 unchanged_since: unchanged.map(ModSeq::new),
             }
         }
-        Theirs::Copy {
-            sequence_set,
-            mailbox: m,
-            uid,
-        } => Ours::Copy {
-            uid: *uid,
-            set: messages(sequence_set),
-            mailbox: mailbox(m)?,
-        },
-        Theirs::Move {
-            sequence_set,
-            mailbox: m,
-            uid,
-        } => Ours::Move {
-            uid: *uid,
-            set: messages(sequence_set),
-            mailbox: mailbox(m)?,
-        },
+        Theirs::Copy { sequence_set, mailbox: m, uid } => {
+            Ours::Copy { uid: *uid, set: messages(sequence_set), mailbox: mailbox(m)? }
+        }
+        Theirs::Move { sequence_set, mailbox: m, uid } => {
+            Ours::Move { uid: *uid, set: messages(sequence_set), mailbox: mailbox(m)? }
+        }
         Theirs::Idle => Ours::Idle,
-        Theirs::Enable { capabilities } => Ours::Enable(
-            capabilities
-                .as_ref()
-                .iter()
-                .map(|c| c.to_string().to_ascii_uppercase().into())
-                .collect(),
-        ),
-        Theirs::Compress { algorithm } => Ours::Compress {
-            mechanism: algorithm.to_string().to_ascii_uppercase().into(),
-        },
+        Theirs::Enable { capabilities } => {
+            Ours::Enable(capabilities.as_ref().iter().map(|c| c.to_string().to_ascii_uppercase().into()).collect())
+        }
+        Theirs::Compress { algorithm } => {
+            Ours::Compress { mechanism: algorithm.to_string().to_ascii_uppercase().into() }
+        }
         Theirs::GetQuota { root } => Ours::GetQuota { root: text(root)? },
         Theirs::GetQuotaRoot { mailbox: m } => Ours::GetQuotaRoot(mailbox(m)?),
         Theirs::SetQuota { root, quotas } => Ours::SetQuota {
             root: text(root)?,
-            limits: quotas
-                .iter()
-                .map(|q| (q.resource.to_string().to_ascii_uppercase().into(), q.limit))
-                .collect(),
+            limits: quotas.iter().map(|q| (q.resource.to_string().to_ascii_uppercase().into(), q.limit)).collect(),
         },
         Theirs::Id { parameters } => Ours::Id(parameters.as_ref().map(|all| {
             let value = |v: &t::core::NString<'_>| v.0.as_ref().map(|v| lossy(v.as_ref()));
-            all.iter()
-                .map(|(name, v)| (lossy(name.as_ref()), value(v)))
-                .collect()
+            all.iter().map(|(name, v)| (lossy(name.as_ref()), value(v))).collect()
         })),
         Theirs::Namespace => Ours::Namespace,
         _ => return None,
@@ -564,12 +404,7 @@ pub fn meaning(theirs: &t::command::Command<'_>) -> Option<Ours> {
 pub fn canonical(body: Ours) -> Ours {
     let merge = |s: p::SequenceSet| {
         let bound = |n| p::Bound::Number(NonZeroU32::new(n).unwrap());
-        let ranges = s
-            .resolve(u32::MAX)
-            .ranges()
-            .iter()
-            .map(|&(a, b)| (bound(a), bound(b)))
-            .collect();
+        let ranges = s.resolve(u32::MAX).ranges().iter().map(|&(a, b)| (bound(a), bound(b))).collect();
         p::SequenceSet::from_ranges(ranges).unwrap()
     };
     let one = |m| match m {
@@ -586,92 +421,24 @@ pub fn canonical(body: Ours) -> Ours {
             other => other,
         }
     }
-    let search = |s: p::Search| p::Search {
-        key: key(s.key, &merge),
-        ..s
-    };
+    let search = |s: p::Search| p::Search { key: key(s.key, &merge), ..s };
     match body {
-        Ours::Fetch {
-            uid,
-            set,
-            items,
-            changed_since,
-            vanished,
-        } => Ours::Fetch {
-            uid,
-            set: one(set),
-            items,
-            changed_since,
-            vanished,
-        },
-        Ours::Store {
-            uid,
-            set,
-            action,
-            silent,
-            flags,
-            unchanged_since,
-        } => Ours::Store {
-            uid,
-            set: one(set),
-            action,
-            silent,
-            flags,
-            unchanged_since,
-        },
-        Ours::Copy { uid, set, mailbox } => Ours::Copy {
-            uid,
-            set: one(set),
-            mailbox,
-        },
-        Ours::Move { uid, set, mailbox } => Ours::Move {
-            uid,
-            set: one(set),
-            mailbox,
-        },
-        Ours::Expunge { uids } => Ours::Expunge {
-            uids: uids.map(one),
-        },
-        Ours::Search { uid, search: s } => Ours::Search {
-            uid,
-            search: search(s),
-        },
-        Ours::Sort {
-            uid,
-            criteria,
-            search: s,
-        } => Ours::Sort {
-            uid,
-            criteria,
-            search: search(s),
-        },
-        Ours::Thread {
-            uid,
-            algorithm,
-            search: s,
-        } => Ours::Thread {
-            uid,
-            algorithm,
-            search: search(s),
-        },
-        Ours::Select {
-            mailbox,
-            read_only,
-            condstore,
-            qresync: Some(q),
-        } => {
+        Ours::Fetch { uid, set, items, changed_since, vanished } => {
+            Ours::Fetch { uid, set: one(set), items, changed_since, vanished }
+        }
+        Ours::Store { uid, set, action, silent, flags, unchanged_since } => {
+            Ours::Store { uid, set: one(set), action, silent, flags, unchanged_since }
+        }
+        Ours::Copy { uid, set, mailbox } => Ours::Copy { uid, set: one(set), mailbox },
+        Ours::Move { uid, set, mailbox } => Ours::Move { uid, set: one(set), mailbox },
+        Ours::Expunge { uids } => Ours::Expunge { uids: uids.map(one) },
+        Ours::Search { uid, search: s } => Ours::Search { uid, search: search(s) },
+        Ours::Sort { uid, criteria, search: s } => Ours::Sort { uid, criteria, search: search(s) },
+        Ours::Thread { uid, algorithm, search: s } => Ours::Thread { uid, algorithm, search: search(s) },
+        Ours::Select { mailbox, read_only, condstore, qresync: Some(q) } => {
             let matches = q.matches.map(|(a, b)| (merge(a), merge(b)));
-            let qresync = Some(p::Qresync {
-                known_uids: q.known_uids.map(merge),
-                matches,
-                ..q
-            });
-            Ours::Select {
-                mailbox,
-                read_only,
-                condstore,
-                qresync,
-            }
+            let qresync = Some(p::Qresync { known_uids: q.known_uids.map(merge), matches, ..q });
+            Ours::Select { mailbox, read_only, condstore, qresync }
         }
         other => other,
     }

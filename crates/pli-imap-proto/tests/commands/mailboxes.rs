@@ -11,10 +11,7 @@ fn select_and_examine() {
         qresync,
     };
     assert_eq!(body("SELECT inbox"), select("INBOX", false, false, None));
-    assert_eq!(
-        body("EXAMINE \"a b\" (CONDSTORE)"),
-        select("a b", true, true, None)
-    );
+    assert_eq!(body("EXAMINE \"a b\" (CONDSTORE)"), select("a b", true, true, None));
     let qresync = |known: Option<&str>, pairs: Option<(&str, &str)>| {
         Some(Qresync {
             uid_validity: UidValidity::new(67),
@@ -23,22 +20,14 @@ fn select_and_examine() {
             matches: pairs.map(|(a, b)| (seq(a), seq(b))),
         })
     };
-    assert_eq!(
-        body("SELECT a (QRESYNC (67 9000000000))"),
-        select("a", false, false, qresync(None, None))
-    );
+    assert_eq!(body("SELECT a (QRESYNC (67 9000000000))"), select("a", false, false, qresync(None, None)));
     assert_eq!(
         body("SELECT a (QRESYNC (67 9000000000 1:9,20))"),
         select("a", false, false, qresync(Some("1:9,20"), None))
     );
     assert_eq!(
         body("SELECT a (CONDSTORE QRESYNC (67 9000000000 41:211 (1,2 3,4)))"),
-        select(
-            "a",
-            false,
-            true,
-            qresync(Some("41:211"), Some(("1,2", "3,4")))
-        )
+        select("a", false, true, qresync(Some("41:211"), Some(("1,2", "3,4"))))
     );
     assert_eq!(
         body("SELECT a (QRESYNC (67 9000000000 (1 3)))"),
@@ -71,64 +60,34 @@ fn mailbox_names() {
         select(b"a1 SELECT \"&AMk-l&AOk-ments envoy&AOk-s\"", false).unwrap(),
         "\u{c9}l\u{e9}ments envoy\u{e9}s"
     );
-    assert_eq!(
-        select("a1 SELECT \"\u{c9}l\u{e9}ments\"".as_bytes(), false).unwrap(),
-        "\u{c9}l\u{e9}ments"
-    );
-    assert_eq!(
-        select("a1 SELECT \u{c9}l\u{e9}ments".as_bytes(), true).unwrap(),
-        "\u{c9}l\u{e9}ments"
-    );
+    assert_eq!(select("a1 SELECT \"\u{c9}l\u{e9}ments\"".as_bytes(), false).unwrap(), "\u{c9}l\u{e9}ments");
+    assert_eq!(select("a1 SELECT \u{c9}l\u{e9}ments".as_bytes(), true).unwrap(), "\u{c9}l\u{e9}ments");
     assert_eq!(select(b"a1 SELECT \"R&-D\"", false).unwrap(), "R&D");
     assert_eq!(select(b"a1 SELECT \"R&D\"", true).unwrap(), "R&D");
     assert_eq!(select(b"a1 SELECT {5}\r\ninbox", false).unwrap(), "INBOX");
-    for broken in [
-        &b"a1 SELECT \"R&D\""[..],
-        b"a1 SELECT &AMk",
-        b"a1 SELECT \"\xff\"",
-        b"a1 SELECT &AGE-",
-    ] {
-        assert!(
-            matches!(
-                select(broken, false),
-                Err(CommandError::BadArguments { .. })
-            ),
-            "{broken:?}"
-        );
+    for broken in [&b"a1 SELECT \"R&D\""[..], b"a1 SELECT &AMk", b"a1 SELECT \"\xff\"", b"a1 SELECT &AGE-"] {
+        assert!(matches!(select(broken, false), Err(CommandError::BadArguments { .. })), "{broken:?}");
     }
     assert!(select(b"a1 SELECT \"\xff\"", true).is_err());
 }
 
 #[test]
 fn create_rename_delete_subscribe() {
-    let create =
-        |mailbox: &str, special_use: &[SpecialUse], unknown: &[&str]| CommandBody::Create {
-            mailbox: name(mailbox),
-            special_use: special_use.to_vec(),
-            unknown_use: unknown.iter().map(|&u| u.into()).collect(),
-        };
+    let create = |mailbox: &str, special_use: &[SpecialUse], unknown: &[&str]| CommandBody::Create {
+        mailbox: name(mailbox),
+        special_use: special_use.to_vec(),
+        unknown_use: unknown.iter().map(|&u| u.into()).collect(),
+    };
     assert_eq!(body("CREATE a/b/"), create("a/b", &[], &[]));
     assert_eq!(
         body("CREATE a (USE (\\drafts \\Sent \\Foo))"),
         create("a", &[SpecialUse::Drafts, SpecialUse::Sent], &["\\Foo"])
     );
     assert_eq!(body("CREATE a ()"), create("a", &[], &[]));
-    for line in [
-        "CREATE",
-        "CREATE a b",
-        "CREATE a (USE)",
-        "CREATE a (FOO (x))",
-        "CREATE a (USE (Drafts))",
-    ] {
+    for line in ["CREATE", "CREATE a b", "CREATE a (USE)", "CREATE a (FOO (x))", "CREATE a (USE (Drafts))"] {
         bad(line);
     }
-    assert_eq!(
-        body("RENAME a \"b c\""),
-        CommandBody::Rename {
-            from: name("a"),
-            to: name("b c")
-        }
-    );
+    assert_eq!(body("RENAME a \"b c\""), CommandBody::Rename { from: name("a"), to: name("b c") });
     bad("RENAME a");
     bad("RENAME a b c");
     assert_eq!(body("DELETE a"), CommandBody::Delete(name("a")));
@@ -150,50 +109,22 @@ fn list_lsub_xlist() {
     };
     let base = plain(ListVerb::List, "", "*");
     assert_eq!(body("LIST \"\" *"), CommandBody::List(base.clone()));
-    assert_eq!(
-        body("list \"\" \"\""),
-        CommandBody::List(plain(ListVerb::List, "", ""))
-    );
-    assert_eq!(
-        body("LSUB a/ \"b%\""),
-        CommandBody::List(plain(ListVerb::Lsub, "a/", "b%"))
-    );
-    assert_eq!(
-        body("XLIST \"\" %"),
-        CommandBody::List(plain(ListVerb::Xlist, "", "%"))
-    );
-    assert_eq!(
-        body("LIST \"\" \"&AMk-*\""),
-        CommandBody::List(plain(ListVerb::List, "", "\u{c9}*"))
-    );
-    let returns = ListReturn {
-        special_use: true,
-        ..ListReturn::default()
-    };
-    let select = ListSelect {
-        subscribed: true,
-        ..ListSelect::default()
-    };
+    assert_eq!(body("list \"\" \"\""), CommandBody::List(plain(ListVerb::List, "", "")));
+    assert_eq!(body("LSUB a/ \"b%\""), CommandBody::List(plain(ListVerb::Lsub, "a/", "b%")));
+    assert_eq!(body("XLIST \"\" %"), CommandBody::List(plain(ListVerb::Xlist, "", "%")));
+    assert_eq!(body("LIST \"\" \"&AMk-*\""), CommandBody::List(plain(ListVerb::List, "", "\u{c9}*")));
+    let returns = ListReturn { special_use: true, ..ListReturn::default() };
+    let select = ListSelect { subscribed: true, ..ListSelect::default() };
     assert_eq!(
         body("LIST (SUBSCRIBED) \"\" \"*\" RETURN (SPECIAL-USE)"),
-        CommandBody::List(List {
-            select,
-            returns,
-            extended: true,
-            ..base.clone()
-        })
+        CommandBody::List(List { select, returns, extended: true, ..base.clone() })
     );
     assert_eq!(
         body(
             "LIST (subscribed recursivematch remote special-use) \"\" (\"INBOX\" a/%) return (subscribed children status (messages size))"
         ),
         CommandBody::List(List {
-            select: ListSelect {
-                subscribed: true,
-                remote: true,
-                recursive_match: true,
-                special_use: true
-            },
+            select: ListSelect { subscribed: true, remote: true, recursive_match: true, special_use: true },
             patterns: vec!["INBOX".into(), "a/%".into()],
             returns: ListReturn {
                 subscribed: true,
@@ -207,11 +138,7 @@ fn list_lsub_xlist() {
     );
     assert_eq!(
         body("LIST () \"\" % RETURN ()"),
-        CommandBody::List(List {
-            patterns: vec!["%".into()],
-            extended: true,
-            ..base
-        })
+        CommandBody::List(List { patterns: vec!["%".into()], extended: true, ..base })
     );
     for line in [
         "LIST",
@@ -236,10 +163,7 @@ fn list_lsub_xlist() {
 #[test]
 fn status_and_quota() {
     use StatusItem::*;
-    let status = |items: &[StatusItem]| CommandBody::Status {
-        mailbox: name("a"),
-        items: items.to_vec(),
-    };
+    let status = |items: &[StatusItem]| CommandBody::Status { mailbox: name("a"), items: items.to_vec() };
     assert_eq!(
         body(
             "STATUS a (MESSAGES recent UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE HIGHESTMODSEQ MAILBOXID DELETED-STORAGE APPENDLIMIT)"
@@ -269,16 +193,8 @@ fn status_and_quota() {
     ] {
         bad(line);
     }
-    assert_eq!(
-        body("GETQUOTA \"\""),
-        CommandBody::GetQuota {
-            root: String::new()
-        }
-    );
-    assert_eq!(
-        body("GETQUOTAROOT inbox"),
-        CommandBody::GetQuotaRoot(name("INBOX"))
-    );
+    assert_eq!(body("GETQUOTA \"\""), CommandBody::GetQuota { root: String::new() });
+    assert_eq!(body("GETQUOTAROOT inbox"), CommandBody::GetQuotaRoot(name("INBOX")));
     assert_eq!(
         body("SETQUOTA \"#user/anne\" (STORAGE 512 message 7)"),
         CommandBody::SetQuota {
@@ -286,13 +202,7 @@ fn status_and_quota() {
             limits: vec![("STORAGE".into(), 512), ("MESSAGE".into(), 7)]
         }
     );
-    assert_eq!(
-        body("SETQUOTA a ()"),
-        CommandBody::SetQuota {
-            root: "a".into(),
-            limits: vec![]
-        }
-    );
+    assert_eq!(body("SETQUOTA a ()"), CommandBody::SetQuota { root: "a".into(), limits: vec![] });
     bad("SETQUOTA a (STORAGE)");
     bad("SETQUOTA a (STORAGE x)");
 }
@@ -305,45 +215,26 @@ fn append_whole_and_by_prefix() {
         internal_date: Some(date),
         ..AppendMeta::default()
     };
-    let prefix = |meta: &AppendMeta| AppendPrefix {
-        tag: Tag::new(b"a1").unwrap(),
-        mailbox: name("INBOX"),
-        meta: meta.clone(),
-    };
+    let prefix =
+        |meta: &AppendMeta| AppendPrefix { tag: Tag::new(b"a1").unwrap(), mailbox: name("INBOX"), meta: meta.clone() };
     assert_eq!(
         body("APPEND inbox (\\Seen $Junk \\Recent) \"16-Jul-1996 19:44:25 -0700\" {3+}\r\na\r\n"),
-        CommandBody::Append {
-            prefix: prefix(&meta),
-            message: b"a\r\n".to_vec(),
-            more: vec![]
-        }
+        CommandBody::Append { prefix: prefix(&meta), message: b"a\r\n".to_vec(), more: vec![] }
     );
     let two = body("APPEND inbox {1}\r\nx () {2}\r\nyz");
     let expected = (AppendMeta::default(), b"yz".to_vec());
     assert_eq!(
         two,
-        CommandBody::Append {
-            prefix: prefix(&AppendMeta::default()),
-            message: b"x".to_vec(),
-            more: vec![expected]
-        }
+        CommandBody::Append { prefix: prefix(&AppendMeta::default()), message: b"x".to_vec(), more: vec![expected] }
     );
 
     let read = |text: &str| parse_append_prefix(text.as_bytes(), false);
+    assert_eq!(read("a1 APPEND INBOX {310}").unwrap(), prefix(&AppendMeta::default()));
     assert_eq!(
-        read("a1 APPEND INBOX {310}").unwrap(),
-        prefix(&AppendMeta::default())
-    );
-    assert_eq!(
-        read("a1 append {5}\r\ninbox (\\Seen $Junk)  \" 7-Jul-1996 02:44:25 +0000\" {310+}")
-            .unwrap()
-            .mailbox,
+        read("a1 append {5}\r\ninbox (\\Seen $Junk)  \" 7-Jul-1996 02:44:25 +0000\" {310+}").unwrap().mailbox,
         name("INBOX")
     );
-    assert_eq!(
-        read("a1 APPEND inbox (\\SEEN $Junk) \"17-Jul-1996 02:44:25 +0000\" {310}").unwrap(),
-        prefix(&meta)
-    );
+    assert_eq!(read("a1 APPEND inbox (\\SEEN $Junk) \"17-Jul-1996 02:44:25 +0000\" {310}").unwrap(), prefix(&meta));
     let utf8 = read("a1 APPEND inbox UTF8 (~{3+}").unwrap().meta;
     assert!(utf8.utf8 && utf8.binary);
     assert!(read("a1 APPEND inbox ~{3}").unwrap().meta.binary);
@@ -357,26 +248,12 @@ fn append_whole_and_by_prefix() {
         "a1 APPEND inbox UTF8 ({3}",
         "a1 APPEND inbox () () {3}",
     ] {
-        assert!(
-            matches!(read(text), Err(CommandError::BadArguments { .. })),
-            "{text}"
-        );
+        assert!(matches!(read(text), Err(CommandError::BadArguments { .. })), "{text}");
     }
-    assert!(matches!(
-        read("a1 APPEND a//b {3}"),
-        Err(CommandError::MailboxName {
-            creating: false,
-            ..
-        })
-    ));
+    assert!(matches!(read("a1 APPEND a//b {3}"), Err(CommandError::MailboxName { creating: false, .. })));
     let tag = Tag::new(b"a1").unwrap();
     assert_eq!(
-        parse_append_next(
-            &tag,
-            &AppendMeta::default(),
-            b" (\\Seen $Junk) \"17-Jul-1996 02:44:25 +0000\" {4}"
-        )
-        .unwrap(),
+        parse_append_next(&tag, &AppendMeta::default(), b" (\\Seen $Junk) \"17-Jul-1996 02:44:25 +0000\" {4}").unwrap(),
         meta
     );
     assert!(parse_append_next(&tag, &AppendMeta::default(), b"{4}").is_err());

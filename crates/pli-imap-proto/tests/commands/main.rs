@@ -1,11 +1,5 @@
 //! Known answers: a line of each command and what it means, and lines that are refused.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod mailboxes;
 mod messages;
@@ -14,13 +8,10 @@ use std::num::NonZeroU32;
 
 use chrono::NaiveDate;
 use pli_imap_proto::*;
-use pli_types::{
-    FlagSet, Keyword, MailboxName, ModSeq, SpecialUse, SystemFlag, UidValidity, UnixMillis,
-};
+use pli_types::{FlagSet, Keyword, MailboxName, ModSeq, SpecialUse, SystemFlag, UidValidity, UnixMillis};
 
 fn body(line: &str) -> CommandBody {
-    let command =
-        parse(format!("a1 {line}").as_bytes(), false).unwrap_or_else(|e| panic!("{line}: {e}"));
+    let command = parse(format!("a1 {line}").as_bytes(), false).unwrap_or_else(|e| panic!("{line}: {e}"));
     assert_eq!(command.tag.as_str(), "a1");
     command.body
 }
@@ -29,10 +20,7 @@ fn bad(line: &str) {
     match parse(format!("a1 {line}").as_bytes(), false) {
         Err(CommandError::BadArguments { tag, text }) => {
             assert_eq!(tag.as_str(), "a1");
-            assert!(
-                !text.is_empty() && text.bytes().all(|b| (0x20..0x7f).contains(&b)),
-                "{text:?}"
-            );
+            assert!(!text.is_empty() && text.bytes().all(|b| (0x20..0x7f).contains(&b)), "{text:?}");
         }
         other => panic!("{line}: {other:?}"),
     }
@@ -48,44 +36,25 @@ fn set(text: &str) -> MessageSet {
     MessageSet::Set(seq(text))
 }
 fn parts(numbers: &[u32]) -> Vec<NonZeroU32> {
-    numbers
-        .iter()
-        .map(|&n| NonZeroU32::new(n).unwrap())
-        .collect()
+    numbers.iter().map(|&n| NonZeroU32::new(n).unwrap()).collect()
 }
 fn day(y: i32, m: u32, d: u32) -> NaiveDate {
     NaiveDate::from_ymd_opt(y, m, d).unwrap()
 }
 fn flags(system: &[SystemFlag], keywords: &[&str]) -> FlagSet {
     let mut set: FlagSet = system.iter().copied().collect();
-    keywords
-        .iter()
-        .for_each(|k| set.insert_keyword(Keyword::new(k).unwrap()));
+    keywords.iter().for_each(|k| set.insert_keyword(Keyword::new(k).unwrap()));
     set
 }
 fn key(line: &str) -> SearchKey {
     match body(&format!("SEARCH {line}")) {
-        CommandBody::Search {
-            uid: false,
-            search:
-                Search {
-                    returns: None,
-                    charset: None,
-                    key,
-                },
-        } => key,
+        CommandBody::Search { uid: false, search: Search { returns: None, charset: None, key } } => key,
         other => panic!("{other:?}"),
     }
 }
 fn items(line: &str) -> Vec<FetchItem> {
     match body(&format!("FETCH 1 {line}")) {
-        CommandBody::Fetch {
-            uid: false,
-            items,
-            changed_since: None,
-            vanished: false,
-            ..
-        } => items,
+        CommandBody::Fetch { uid: false, items, changed_since: None, vanished: false, .. } => items,
         other => panic!("{other:?}"),
     }
 }
@@ -117,22 +86,10 @@ fn errors_are_told_apart() {
     assert_eq!(parse(b" NOOP", false), Err(CommandError::NoTag));
     assert_eq!(parse(b"+ NOOP", false), Err(CommandError::NoTag));
     assert_eq!(parse(b"\xff NOOP", false), Err(CommandError::NoTag));
-    assert_eq!(
-        parse("t".repeat(300).as_bytes(), false),
-        Err(CommandError::NoTag)
-    );
-    for line in [
-        &b"a1"[..],
-        b"a1 ",
-        b"a1 FROBNICATE",
-        b"a1 NOOPNOOPNOOPNOOPNOOP",
-        b"a1 \"NOOP\"",
-    ] {
+    assert_eq!(parse("t".repeat(300).as_bytes(), false), Err(CommandError::NoTag));
+    for line in [&b"a1"[..], b"a1 ", b"a1 FROBNICATE", b"a1 NOOPNOOPNOOPNOOPNOOP", b"a1 \"NOOP\""] {
         let error = parse(line, false).unwrap_err();
-        assert!(
-            matches!(&error, CommandError::UnknownCommand { tag } if tag.as_str() == "a1"),
-            "{error:?}"
-        );
+        assert!(matches!(&error, CommandError::UnknownCommand { tag } if tag.as_str() == "a1"), "{error:?}");
     }
     bad("UID NOOP");
     bad("UID");
@@ -151,13 +108,7 @@ fn errors_are_told_apart() {
         );
     }
     let mut out = Out::new();
-    for line in [
-        &b"+ x"[..],
-        b"a1 FOO",
-        b"a1 NOOP x",
-        b"a1 SELECT a//b",
-        b"a1 CREATE a//b",
-    ] {
+    for line in [&b"+ x"[..], b"a1 FOO", b"a1 NOOP x", b"a1 SELECT a//b", b"a1 CREATE a//b"] {
         out.command_error(&parse(line, false).unwrap_err());
     }
     let expected = "* BAD A command starts with a tag\r\na1 BAD Unknown command\r\na1 BAD Too many arguments\r\n\
@@ -167,24 +118,13 @@ fn errors_are_told_apart() {
 
 #[test]
 fn login_and_authenticate() {
-    let login = |user: &[u8], password: &[u8]| CommandBody::Login {
-        user: user.to_vec(),
-        password: Hidden(password.to_vec()),
-    };
+    let login =
+        |user: &[u8], password: &[u8]| CommandBody::Login { user: user.to_vec(), password: Hidden(password.to_vec()) };
     assert_eq!(body("LOGIN anne secret"), login(b"anne", b"secret"));
-    assert_eq!(
-        body("login \"anne\" \"a \\\"b\\\\c\""),
-        login(b"anne", b"a \"b\\c")
-    );
-    assert_eq!(
-        body("LOGIN {4}\r\nanne {6+}\r\nse\r\nct"),
-        login(b"anne", b"se\r\nct")
-    );
+    assert_eq!(body("login \"anne\" \"a \\\"b\\\\c\""), login(b"anne", b"a \"b\\c"));
+    assert_eq!(body("LOGIN {4}\r\nanne {6+}\r\nse\r\nct"), login(b"anne", b"se\r\nct"));
     assert_eq!(body("LOGIN \"\" \"\""), login(b"", b""));
-    assert_eq!(
-        body("LOGIN ann\u{e9} \"\u{e9}\""),
-        login("ann\u{e9}".as_bytes(), "\u{e9}".as_bytes())
-    );
+    assert_eq!(body("LOGIN ann\u{e9} \"\u{e9}\""), login("ann\u{e9}".as_bytes(), "\u{e9}".as_bytes()));
     for line in [
         "LOGIN",
         "LOGIN anne",
@@ -203,14 +143,8 @@ fn login_and_authenticate() {
         initial: initial.map(|i| Hidden(i.to_vec())),
     };
     assert_eq!(body("AUTHENTICATE PLAIN"), auth("PLAIN", None));
-    assert_eq!(
-        body("authenticate plain AGEAYg=="),
-        auth("PLAIN", Some(b"\0a\0b"))
-    );
-    assert_eq!(
-        body("AUTHENTICATE PLAIN AGEAYg"),
-        auth("PLAIN", Some(b"\0a\0b"))
-    );
+    assert_eq!(body("authenticate plain AGEAYg=="), auth("PLAIN", Some(b"\0a\0b")));
+    assert_eq!(body("AUTHENTICATE PLAIN AGEAYg"), auth("PLAIN", Some(b"\0a\0b")));
     assert_eq!(body("AUTHENTICATE EXTERNAL ="), auth("EXTERNAL", Some(b"")));
     bad("AUTHENTICATE");
     bad("AUTHENTICATE PLAIN %%%");
@@ -221,14 +155,8 @@ fn login_and_authenticate() {
 fn id_enable_compress() {
     assert_eq!(body("ID NIL"), CommandBody::Id(None));
     assert_eq!(body("ID ()"), CommandBody::Id(Some(vec![])));
-    let fields = vec![
-        ("name".to_owned(), Some("x y".to_owned())),
-        ("os".to_owned(), None),
-    ];
-    assert_eq!(
-        body("id (\"name\" \"x y\" \"os\" nil)"),
-        CommandBody::Id(Some(fields))
-    );
+    let fields = vec![("name".to_owned(), Some("x y".to_owned())), ("os".to_owned(), None)];
+    assert_eq!(body("id (\"name\" \"x y\" \"os\" nil)"), CommandBody::Id(Some(fields)));
     bad("ID");
     bad("ID (\"name\")");
     bad("ID (name x)");
@@ -238,10 +166,5 @@ fn id_enable_compress() {
         CommandBody::Enable(vec!["CONDSTORE".into(), "UTF8=ACCEPT".into()])
     );
     bad("ENABLE");
-    assert_eq!(
-        body("compress deflate"),
-        CommandBody::Compress {
-            mechanism: "DEFLATE".into()
-        }
-    );
+    assert_eq!(body("compress deflate"), CommandBody::Compress { mechanism: "DEFLATE".into() });
 }

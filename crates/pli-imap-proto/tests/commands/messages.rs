@@ -13,29 +13,14 @@ fn store() {
         unchanged_since: unchanged.map(ModSeq::new),
     };
     let seen = || flags(&[SystemFlag::Seen], &[]);
-    assert_eq!(
-        body("STORE 2:4 +FLAGS (\\Seen)"),
-        store(false, StoreAction::Add, false, seen(), None)
-    );
+    assert_eq!(body("STORE 2:4 +FLAGS (\\Seen)"), store(false, StoreAction::Add, false, seen(), None));
     assert_eq!(
         body("UID STORE 2:4 -flags.silent \\seen Old"),
-        store(
-            true,
-            StoreAction::Remove,
-            true,
-            flags(&[SystemFlag::Seen], &["old"]),
-            None
-        )
+        store(true, StoreAction::Remove, true, flags(&[SystemFlag::Seen], &["old"]), None)
     );
     assert_eq!(
         body("STORE 2:4 (UNCHANGEDSINCE 320162338) FLAGS.SILENT ()"),
-        store(
-            false,
-            StoreAction::Replace,
-            true,
-            flags(&[], &[]),
-            Some(320_162_338)
-        )
+        store(false, StoreAction::Replace, true, flags(&[], &[]), Some(320_162_338))
     );
     assert_eq!(
         body("STORE 2:4 (unchangedsince 0) FLAGS (\\Seen \\Recent)"),
@@ -60,44 +45,11 @@ fn store() {
 
 #[test]
 fn copy_move_expunge() {
-    assert_eq!(
-        body("COPY 1:* a"),
-        CommandBody::Copy {
-            uid: false,
-            set: set("1:*"),
-            mailbox: name("a")
-        }
-    );
-    assert_eq!(
-        body("UID COPY $ a"),
-        CommandBody::Copy {
-            uid: true,
-            set: MessageSet::Saved,
-            mailbox: name("a")
-        }
-    );
-    assert_eq!(
-        body("MOVE 1 a"),
-        CommandBody::Move {
-            uid: false,
-            set: set("1"),
-            mailbox: name("a")
-        }
-    );
-    assert_eq!(
-        body("uid move 1,3:5 a"),
-        CommandBody::Move {
-            uid: true,
-            set: set("1,3:5"),
-            mailbox: name("a")
-        }
-    );
-    assert_eq!(
-        body("UID EXPUNGE 1:3"),
-        CommandBody::Expunge {
-            uids: Some(set("1:3"))
-        }
-    );
+    assert_eq!(body("COPY 1:* a"), CommandBody::Copy { uid: false, set: set("1:*"), mailbox: name("a") });
+    assert_eq!(body("UID COPY $ a"), CommandBody::Copy { uid: true, set: MessageSet::Saved, mailbox: name("a") });
+    assert_eq!(body("MOVE 1 a"), CommandBody::Move { uid: false, set: set("1"), mailbox: name("a") });
+    assert_eq!(body("uid move 1,3:5 a"), CommandBody::Move { uid: true, set: set("1,3:5"), mailbox: name("a") });
+    assert_eq!(body("UID EXPUNGE 1:3"), CommandBody::Expunge { uids: Some(set("1:3")) });
     assert_eq!(body("UID EXPUNGE 1:3").verb(), "UID EXPUNGE");
     assert_eq!(body("UID MOVE 1 a").verb(), "UID MOVE");
     for line in [
@@ -119,10 +71,7 @@ fn fetch_items() {
     use FetchItem::*;
     assert_eq!(items("ALL"), [Flags, InternalDate, Rfc822Size, Envelope]);
     assert_eq!(items("fast"), [Flags, InternalDate, Rfc822Size]);
-    assert_eq!(
-        items("FULL"),
-        [Flags, InternalDate, Rfc822Size, Envelope, Body]
-    );
+    assert_eq!(items("FULL"), [Flags, InternalDate, Rfc822Size, Envelope, Body]);
     assert_eq!(
         items(
             "(FLAGS ENVELOPE INTERNALDATE RFC822 RFC822.HEADER RFC822.TEXT RFC822.SIZE UID BODY BODYSTRUCTURE MODSEQ EMAILID THREADID SAVEDATE PREVIEW FLAGS)"
@@ -148,18 +97,7 @@ fn fetch_items() {
     assert_eq!(items("(PREVIEW (LAZY) uid)"), [Preview { lazy: true }, Uid]);
     assert_eq!(items("PREVIEW (LAZY)"), [Preview { lazy: true }]);
     assert_eq!(items("body"), [Body]);
-    for line in [
-        "",
-        "()",
-        "FOO",
-        "(FLAGS",
-        "FLAGS UID",
-        "(FLAGS,UID)",
-        "BODY[",
-        "BODY[]<",
-        "FLAGS[]",
-        "(UID) (FOO)",
-    ] {
+    for line in ["", "()", "FOO", "(FLAGS", "FLAGS UID", "(FLAGS,UID)", "BODY[", "BODY[]<", "FLAGS[]", "(UID) (FOO)"] {
         bad(&format!("FETCH 1 {line}"));
     }
     assert!(items("RFC822.TEXT")[0].sets_seen() && items("BODY[]")[0].sets_seen());
@@ -169,79 +107,30 @@ fn fetch_items() {
 #[test]
 fn fetch_sections() {
     let section = |part: &[u32], kind, peek, partial: Option<(u64, u64)>| FetchItem::Section {
-        section: Section {
-            part: parts(part),
-            kind,
-        },
+        section: Section { part: parts(part), kind },
         peek,
         partial: partial.map(|(offset, count)| Partial { offset, count }),
     };
     let fields = |names: &[&str]| names.iter().map(|&n| n.into()).collect::<Vec<Box<str>>>();
-    assert_eq!(
-        items("BODY[]"),
-        [section(&[], SectionKind::Full, false, None)]
-    );
-    assert_eq!(
-        items("BODY.PEEK[]<0.65536>"),
-        [section(&[], SectionKind::Full, true, Some((0, 65536)))]
-    );
-    assert_eq!(
-        items("body.peek[1.2.3]"),
-        [section(&[1, 2, 3], SectionKind::Full, true, None)]
-    );
-    assert_eq!(
-        items("BODY[1.MIME]"),
-        [section(&[1], SectionKind::Mime, false, None)]
-    );
+    assert_eq!(items("BODY[]"), [section(&[], SectionKind::Full, false, None)]);
+    assert_eq!(items("BODY.PEEK[]<0.65536>"), [section(&[], SectionKind::Full, true, Some((0, 65536)))]);
+    assert_eq!(items("body.peek[1.2.3]"), [section(&[1, 2, 3], SectionKind::Full, true, None)]);
+    assert_eq!(items("BODY[1.MIME]"), [section(&[1], SectionKind::Mime, false, None)]);
     assert_eq!(
         items("BODY[4.1.text]<5000000000.1>"),
-        [section(
-            &[4, 1],
-            SectionKind::Text,
-            false,
-            Some((5_000_000_000, 1))
-        )]
+        [section(&[4, 1], SectionKind::Text, false, Some((5_000_000_000, 1)))]
     );
-    assert_eq!(
-        items("BODY[HEADER]"),
-        [section(&[], SectionKind::Header, false, None)]
-    );
-    assert_eq!(
-        items("BODY[2.HEADER]"),
-        [section(&[2], SectionKind::Header, false, None)]
-    );
+    assert_eq!(items("BODY[HEADER]"), [section(&[], SectionKind::Header, false, None)]);
+    assert_eq!(items("BODY[2.HEADER]"), [section(&[2], SectionKind::Header, false, None)]);
     let from_to = SectionKind::HeaderFields(fields(&["From", "To"]));
-    assert_eq!(
-        items("(UID BODY.PEEK[HEADER.FIELDS (From To)])"),
-        [FetchItem::Uid, section(&[], from_to, true, None)]
-    );
+    assert_eq!(items("(UID BODY.PEEK[HEADER.FIELDS (From To)])"), [FetchItem::Uid, section(&[], from_to, true, None)]);
     let not = SectionKind::HeaderFieldsNot(fields(&["X"]));
-    assert_eq!(
-        items("BODY[1.HEADER.FIELDS.NOT (\"X\")]"),
-        [section(&[1], not, false, None)]
-    );
-    let partial = Some(Partial {
-        offset: 1,
-        count: 2,
-    });
-    assert_eq!(
-        items("BINARY.PEEK[1.2]<1.2>"),
-        [FetchItem::Binary {
-            part: parts(&[1, 2]),
-            peek: true,
-            partial
-        }]
-    );
+    assert_eq!(items("BODY[1.HEADER.FIELDS.NOT (\"X\")]"), [section(&[1], not, false, None)]);
+    let partial = Some(Partial { offset: 1, count: 2 });
+    assert_eq!(items("BINARY.PEEK[1.2]<1.2>"), [FetchItem::Binary { part: parts(&[1, 2]), peek: true, partial }]);
     assert_eq!(
         items("(BINARY[1] BINARY.SIZE[])"),
-        [
-            FetchItem::Binary {
-                part: parts(&[1]),
-                peek: false,
-                partial: None
-            },
-            FetchItem::BinarySize { part: vec![] }
-        ]
+        [FetchItem::Binary { part: parts(&[1]), peek: false, partial: None }, FetchItem::BinarySize { part: vec![] }]
     );
     for line in [
         "BODY[MIME]",
@@ -273,18 +162,9 @@ fn fetch_modifiers() {
         changed_since: Some(ModSeq::new(changed)),
         vanished,
     };
-    assert_eq!(
-        body("FETCH 1:* (FLAGS) (CHANGEDSINCE 12345)"),
-        fetch(false, &[FetchItem::Flags], 12345, false)
-    );
-    assert_eq!(
-        body("FETCH 1:* FLAGS (CHANGEDSINCE 0)"),
-        fetch(false, &[FetchItem::Flags], 0, false)
-    );
-    assert_eq!(
-        body("UID FETCH 1:* (FLAGS) (changedsince 1 vanished)"),
-        fetch(true, &[FetchItem::Flags], 1, true)
-    );
+    assert_eq!(body("FETCH 1:* (FLAGS) (CHANGEDSINCE 12345)"), fetch(false, &[FetchItem::Flags], 12345, false));
+    assert_eq!(body("FETCH 1:* FLAGS (CHANGEDSINCE 0)"), fetch(false, &[FetchItem::Flags], 0, false));
+    assert_eq!(body("UID FETCH 1:* (FLAGS) (changedsince 1 vanished)"), fetch(true, &[FetchItem::Flags], 1, true));
     for line in [
         "FETCH 1:* FLAGS (CHANGEDSINCE)",
         "FETCH 1:* FLAGS (CHANGEDSINCE 1 VANISHED)",
@@ -301,13 +181,9 @@ fn fetch_modifiers() {
 fn search_keys() {
     use SearchKey::*;
     let flag = SystemFlag::ALL;
-    for (word, expected) in [
-        ("ANSWERED", flag[1]),
-        ("DELETED", flag[3]),
-        ("DRAFT", flag[4]),
-        ("FLAGGED", flag[2]),
-        ("seen", flag[0]),
-    ] {
+    for (word, expected) in
+        [("ANSWERED", flag[1]), ("DELETED", flag[3]), ("DRAFT", flag[4]), ("FLAGGED", flag[2]), ("seen", flag[0])]
+    {
         assert_eq!(key(word), Flag(expected));
         assert_eq!(key(&format!("un{word}")), NoFlag(expected));
     }
@@ -319,28 +195,16 @@ fn search_keys() {
     assert_eq!(key("UID 1:*"), Uids(seq("1:*")));
     assert_eq!(key("$"), Saved);
     assert_eq!(key("UID $"), Saved);
-    assert_eq!(
-        key("KEYWORD $Forwarded"),
-        SearchKey::Keyword(pli_types::Keyword::new("$Forwarded").unwrap())
-    );
-    assert_eq!(
-        key("UNKEYWORD a"),
-        NoKeyword(pli_types::Keyword::new("a").unwrap())
-    );
+    assert_eq!(key("KEYWORD $Forwarded"), SearchKey::Keyword(pli_types::Keyword::new("$Forwarded").unwrap()));
+    assert_eq!(key("UNKEYWORD a"), NoKeyword(pli_types::Keyword::new("a").unwrap()));
     assert_eq!(key("BCC a"), Bcc(b"a".to_vec()));
     assert_eq!(key("CC \"a b\""), Cc(b"a b".to_vec()));
-    assert_eq!(
-        key("FROM {2}\r\n\u{e9}"),
-        From("\u{e9}".as_bytes().to_vec())
-    );
+    assert_eq!(key("FROM {2}\r\n\u{e9}"), From("\u{e9}".as_bytes().to_vec()));
     assert_eq!(key("TO a"), To(b"a".to_vec()));
     assert_eq!(key("SUBJECT \"\""), Subject(vec![]));
     assert_eq!(key("BODY a"), Body(b"a".to_vec()));
     assert_eq!(key("TEXT a"), Text(b"a".to_vec()));
-    assert_eq!(
-        key("HEADER Message-ID \"<a@b>\""),
-        Header("Message-ID".into(), b"<a@b>".to_vec())
-    );
+    assert_eq!(key("HEADER Message-ID \"<a@b>\""), Header("Message-ID".into(), b"<a@b>".to_vec()));
     assert_eq!(key("BEFORE 1-Feb-1994"), Before(day(1994, 2, 1)));
     assert_eq!(key("ON \"01-feb-1994\""), On(day(1994, 2, 1)));
     assert_eq!(key("SINCE 31-Dec-2026"), Since(day(2026, 12, 31)));
@@ -355,18 +219,12 @@ fn search_keys() {
     assert_eq!(key("SMALLER 1"), Smaller(1));
     assert_eq!(key("OLDER 3600"), Older(3600));
     assert_eq!(key("YOUNGER 3600"), Younger(3600));
-    assert_eq!(
-        key("MODSEQ 620162338"),
-        SearchKey::ModSeq(pli_types::ModSeq::new(620_162_338))
-    );
+    assert_eq!(key("MODSEQ 620162338"), SearchKey::ModSeq(pli_types::ModSeq::new(620_162_338)));
     assert_eq!(
         key("MODSEQ \"/flags/\\\\draft\" all 620162338"),
         SearchKey::ModSeq(pli_types::ModSeq::new(620_162_338))
     );
-    assert_eq!(
-        key("EMAILID M6d99ac3275bb4e"),
-        EmailId("M6d99ac3275bb4e".into())
-    );
+    assert_eq!(key("EMAILID M6d99ac3275bb4e"), EmailId("M6d99ac3275bb4e".into()));
     assert_eq!(key("THREADID T-_1"), ThreadId("T-_1".into()));
 }
 
@@ -376,36 +234,16 @@ fn search_structure() {
     let seen = || Flag(SystemFlag::Seen);
     let draft = || Flag(SystemFlag::Draft);
     assert_eq!(key("SEEN DRAFT"), And(vec![seen(), draft()]));
-    assert_eq!(
-        key("(SEEN DRAFT) ALL"),
-        And(vec![And(vec![seen(), draft()]), All])
-    );
+    assert_eq!(key("(SEEN DRAFT) ALL"), And(vec![And(vec![seen(), draft()]), All]));
     assert_eq!(key("((SEEN))"), seen());
-    assert_eq!(
-        key("NOT OR SEEN ( DRAFT )"),
-        Not(Box::new(Or(Box::new(seen()), Box::new(draft()))))
-    );
+    assert_eq!(key("NOT OR SEEN ( DRAFT )"), Not(Box::new(Or(Box::new(seen()), Box::new(draft())))));
     assert_eq!(
         key("1:50 SINCE 1-Jan-2026 NOT DELETED"),
-        And(vec![
-            Numbers(seq("1:50")),
-            Since(day(2026, 1, 1)),
-            Not(Box::new(Flag(SystemFlag::Deleted)))
-        ])
+        And(vec![Numbers(seq("1:50")), Since(day(2026, 1, 1)), Not(Box::new(Flag(SystemFlag::Deleted)))])
     );
-    assert!(
-        parse(
-            format!("a SEARCH {}SEEN", "NOT ".repeat(32)).as_bytes(),
-            false
-        )
-        .is_ok()
-    );
+    assert!(parse(format!("a SEARCH {}SEEN", "NOT ".repeat(32)).as_bytes(), false).is_ok());
     bad(&format!("SEARCH {}SEEN", "NOT ".repeat(33)));
-    bad(&format!(
-        "SEARCH {}SEEN{}",
-        "(".repeat(60_000),
-        ")".repeat(60_000)
-    ));
+    bad(&format!("SEARCH {}SEEN{}", "(".repeat(60_000), ")".repeat(60_000)));
     bad(&format!("SEARCH {}", "SEEN ".repeat(1001)));
     for line in [
         "SEARCH",
@@ -437,36 +275,17 @@ fn search_returns_and_charset() {
         CommandBody::Search { search, .. } => search,
         other => panic!("{other:?}"),
     };
-    let all = SearchReturn {
-        all: true,
-        ..SearchReturn::default()
-    };
+    let all = SearchReturn { all: true, ..SearchReturn::default() };
     assert_eq!(search("SEARCH RETURN () SEEN").returns, Some(all));
-    let every = SearchReturn {
-        min: true,
-        max: true,
-        all: true,
-        count: true,
-        save: true,
-    };
+    let every = SearchReturn { min: true, max: true, all: true, count: true, save: true };
     assert_eq!(
         search("UID SEARCH RETURN (MIN MAX ALL COUNT SAVE) CHARSET utf-8 SEEN"),
-        Search {
-            returns: Some(every),
-            charset: Some("UTF-8".into()),
-            key: SearchKey::Flag(SystemFlag::Seen)
-        }
+        Search { returns: Some(every), charset: Some("UTF-8".into()), key: SearchKey::Flag(SystemFlag::Seen) }
     );
-    let save = SearchReturn {
-        save: true,
-        ..SearchReturn::default()
-    };
+    let save = SearchReturn { save: true, ..SearchReturn::default() };
     assert_eq!(search("SEARCH RETURN (SAVE) ALL").returns, Some(save));
     let ete = search("SEARCH CHARSET UTF-8 TEXT {5}\r\n\u{e9}t\u{e9}");
-    assert_eq!(
-        ete.key,
-        SearchKey::Text("\u{e9}t\u{e9}".as_bytes().to_vec())
-    );
+    assert_eq!(ete.key, SearchKey::Text("\u{e9}t\u{e9}".as_bytes().to_vec()));
     for line in [
         "SEARCH RETURN (FOO) ALL",
         "SEARCH RETURN ()",
@@ -480,11 +299,7 @@ fn search_returns_and_charset() {
 
 #[test]
 fn sort_and_thread() {
-    let search = Search {
-        returns: None,
-        charset: Some("UTF-8".into()),
-        key: SearchKey::All,
-    };
+    let search = Search { returns: None, charset: Some("UTF-8".into()), key: SearchKey::All };
     assert_eq!(
         body("UID SORT (REVERSE ARRIVAL subject) utf-8 ALL"),
         CommandBody::Sort {
@@ -496,33 +311,15 @@ fn sort_and_thread() {
     let esort = body("SORT RETURN (COUNT) (DATE) UTF-8 ALL");
     assert!(matches!(
         esort,
-        CommandBody::Sort {
-            search: Search {
-                returns: Some(SearchReturn {
-                    count: true,
-                    all: false,
-                    ..
-                }),
-                ..
-            },
-            ..
-        }
+        CommandBody::Sort { search: Search { returns: Some(SearchReturn { count: true, all: false, .. }), .. }, .. }
     ));
     assert_eq!(
         body("THREAD references UTF-8 ALL"),
-        CommandBody::Thread {
-            uid: false,
-            algorithm: ThreadAlgorithm::References,
-            search: search.clone()
-        }
+        CommandBody::Thread { uid: false, algorithm: ThreadAlgorithm::References, search: search.clone() }
     );
     assert_eq!(
         body("UID THREAD X UTF-8 ALL"),
-        CommandBody::Thread {
-            uid: true,
-            algorithm: ThreadAlgorithm::Other("X".into()),
-            search
-        }
+        CommandBody::Thread { uid: true, algorithm: ThreadAlgorithm::Other("X".into()), search }
     );
     for line in [
         "SORT () UTF-8 ALL",
