@@ -8,9 +8,11 @@ use serde::Deserialize;
 pub struct ImapConfig {
     /// The largest message that APPEND takes, in bytes: `NO [TOOBIG]`.
     pub message_bytes_max: u64,
+    /// Bytes of all messages that are being appended at once, by all sessions: over it `NO [LIMIT]`.
+    pub in_flight_bytes_max: u64,
     /// An authenticated session without a command for so long is closed. RFC 9051 §5.4: at least 30 minutes.
     pub idle_timeout_s: u64,
-    /// A session that has not logged in after so long without a command is closed.
+    /// A session that has not logged in is closed after so long without a command, and after three times as long in all.
     pub login_timeout_s: u64,
     /// Failed logins on one connection before it is closed.
     pub login_failures_max: u32,
@@ -26,6 +28,7 @@ impl Default for ImapConfig {
     fn default() -> Self {
         Self {
             message_bytes_max: 50 * 1024 * 1024,
+            in_flight_bytes_max: 256 * 1024 * 1024,
             idle_timeout_s: 30 * 60,
             login_timeout_s: 60,
             login_failures_max: 5,

@@ -15,6 +15,7 @@
 //! - a command uses no action at the gate that its row in the table does not name;
 //! - a session that waits holds neither input nor output buffer.
 
+mod budget;
 mod command;
 mod config;
 mod fail;

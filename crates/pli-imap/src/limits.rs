@@ -27,3 +27,8 @@ pub const SKIP_TIMES_MAX: u64 = 4;
 pub const MULTIAPPEND_COUNT_MAX: usize = 100;
 /// RFC 2971 §3.3: bytes of a client's name that logs keep.
 pub const CLIENT_NAME_BYTES_MAX: usize = 120;
+/// A session may take so many times the configured time for a login in all before it has logged in, whatever it says
+/// meanwhile; then `* BYE`.
+pub const LOGIN_TIMES_MAX: u64 = 3;
+/// Texts that one SEARCH may look for in whole messages (TEXT, BODY): each costs a pass over all of them. `NO [LIMIT]`.
+pub const SEARCH_TEXTS_COUNT_MAX: usize = 32;

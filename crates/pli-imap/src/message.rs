@@ -94,6 +94,8 @@ pub struct Message<'a> {
     summary: Option<Summary>,
     whole: Option<Bytes>,
     keep_whole: bool,
+    /// The part that was decoded last, and where it stands: several pieces of it cost one decoding.
+    decoded: Option<(Range<u64>, Vec<u8>)>,
 }
 
 impl<'a> Message<'a> {
@@ -101,7 +103,7 @@ impl<'a> Message<'a> {
     pub fn read(reader: Reader<'a>, keys: &'a Opened, email: EmailId, summary: bool) -> Result<Self, StoreError> {
         let row = reader.message(email)?;
         let summary = if summary { Some(reader.summary(keys, email)?) } else { None };
-        Ok(Self { reader, keys, email, row, summary, whole: None, keep_whole: false })
+        Ok(Self { reader, keys, email, row, summary, whole: None, keep_whole: false, decoded: None })
     }
 
     /// Several pieces of a small message are cheaper read at once.
@@ -201,11 +203,11 @@ impl<'a> Message<'a> {
 
     /// RFC 3516 §4.2: a part with its transfer encoding undone. `None`: no such part; `Some(None)`: an encoding that
     /// is not known.
-    pub fn binary(&mut self, path: &[NonZeroU32]) -> Result<Option<Option<Vec<u8>>>, StoreError> {
+    pub fn binary(&mut self, path: &[NonZeroU32]) -> Result<Option<Option<&[u8]>>, StoreError> {
         self.load()?;
         let size = self.row.size.get();
         if path.is_empty() {
-            return Ok(Some(Some(self.bytes(0..size.min(DECODE_BYTES_MAX))?.to_vec())));
+            return self.decoded(0..size, None).map(|bytes| Some(Some(bytes)));
         }
         let summary = self.summary()?;
         let path = SectionPath { part: numbers(path), kind: pli_mime::SectionKind::Whole };
@@ -217,17 +219,26 @@ impl<'a> Message<'a> {
         if !known {
             return Ok(Some(None));
         }
-        let end = range.end.min(range.start.saturating_add(DECODE_BYTES_MAX));
-        let bytes = self.bytes(range.start..end)?;
-        if plain {
-            return Ok(Some(Some(bytes.to_vec())));
+        self.decoded(range.start..range.end, (!plain).then_some(&*encoding)).map(|bytes| Some(Some(bytes)))
+    }
+
+    fn decoded(&mut self, range: Range<u64>, encoding: Option<&[u8]>) -> Result<&[u8], StoreError> {
+        if self.decoded.as_ref().is_none_or(|(of, _)| *of != range) {
+            let bytes = self.bytes(range.start..range.end.min(range.start.saturating_add(DECODE_BYTES_MAX)))?;
+            let decoded = encoding.map_or_else(|| bytes.to_vec(), |encoding| decode(&bytes, encoding));
+            self.decoded = Some((range, decoded));
         }
-        Ok(Some(Some(decode(&bytes, &encoding))))
+        Ok(self.decoded.as_ref().map_or(&[], |(_, bytes)| bytes))
     }
 
     /// All bytes, up to a bound, for searching.
-    pub fn all_bytes(&self) -> Result<Bytes, StoreError> {
+    pub fn all_bytes(&mut self) -> Result<Bytes, StoreError> {
         let size = self.row.size.get().min(DECODE_BYTES_MAX);
+        if size == self.row.size.get() {
+            // A search for several texts opens the body once.
+            self.keep_whole = true;
+            self.load()?;
+        }
         if size <= BODY_CHUNK_BYTES {
             return self.bytes(0..size);
         }

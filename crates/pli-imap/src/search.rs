@@ -7,6 +7,7 @@ use pli_store::{Entry, Snapshot, StoreError};
 use pli_types::{Keyword, SystemFlag, Uid, UnixMillis};
 
 use crate::fail::Fail;
+use crate::limits::SEARCH_TEXTS_COUNT_MAX;
 use crate::message::{Message, email_id};
 
 const DAY_MS: i64 = 86_400_000;
@@ -59,7 +60,11 @@ pub fn compile(key: &SearchKey, charset: Option<&str>, ground: &Ground<'_>) -> R
             // RFC 9051 §6.4.4
             .ok_or(Fail::No(Some(Code::BadCharset(&["UTF-8", "US-ASCII"])), "This charset is not known"))?,
     };
-    Ok(Compiler { encoding, ground }.compile(key))
+    let test = Compiler { encoding, ground }.compile(key);
+    if test.texts() > SEARCH_TEXTS_COUNT_MAX {
+        return Err(Fail::No(Some(Code::Limit), "Too many texts to look for at once"));
+    }
+    Ok(test)
 }
 
 struct Compiler<'a> {
@@ -198,6 +203,16 @@ impl Test {
             Self::Body(_) | Self::Text(_) => 3,
             Self::And(tests) | Self::Or(tests) => tests.iter().map(Self::cost).max().unwrap_or(0),
             Self::Not(test) => test.cost(),
+        }
+    }
+
+    /// How many texts are looked for in whole messages.
+    pub fn texts(&self) -> usize {
+        match self {
+            Self::Body(_) | Self::Text(_) => 1,
+            Self::And(tests) | Self::Or(tests) => tests.iter().map(Self::texts).fold(0, usize::saturating_add),
+            Self::Not(test) => test.texts(),
+            _ => 0,
         }
     }
 

@@ -9,6 +9,7 @@ use pli_types::{Actor, Protocol, SessionId, SessionInfo, TlsInfo};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
+use crate::budget::Budget;
 use crate::config::ImapConfig;
 use crate::session::Session;
 use crate::table;
@@ -31,6 +32,7 @@ pub struct ImapService {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) shutdown: CancellationToken,
     pub(crate) capabilities: table::Capabilities,
+    pub(crate) appending: Arc<Budget>,
 }
 
 impl ImapService {
@@ -38,7 +40,8 @@ impl ImapService {
     #[must_use]
     pub fn new(config: ImapConfig, gate: Arc<Gate>, clock: Arc<dyn Clock>, shutdown: CancellationToken) -> Self {
         let capabilities = table::Capabilities::new(&config);
-        Self { config, gate, clock, shutdown, capabilities }
+        let appending = Budget::new(config.in_flight_bytes_max);
+        Self { config, gate, clock, shutdown, capabilities, appending }
     }
 
     /// Serves one connection until it ends. The stream is inside TLS already where `peer.tls` says so.

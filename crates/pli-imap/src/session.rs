@@ -12,7 +12,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::command;
 use crate::fail::{Fail, Reply, level, reply};
-use crate::limits::BAD_COMMANDS_COUNT_MAX;
+use crate::limits::{BAD_COMMANDS_COUNT_MAX, LOGIN_TIMES_MAX};
 use crate::picture::Show;
 use crate::service::ImapService;
 use crate::state::{Enabled, Open, Selected, State};
@@ -35,6 +35,8 @@ pub struct Session {
     row: Option<&'static Row>,
     /// BAD answers in a row.
     bad: u32,
+    /// When the session began, by the service's clock.
+    began: Duration,
     /// For the record of the session's end.
     pub(crate) counts: Counts,
 }
@@ -64,14 +66,18 @@ pub enum Wait {
 
 impl Session {
     pub fn new(service: Arc<ImapService>, stream: Box<dyn Stream>, info: Arc<SessionInfo>) -> Self {
+        let began = service.clock.monotonic();
+        let mut wire = Wire::new(stream);
+        wire.framer.set_narrow(true);
         Self {
             service,
-            wire: Wire::new(stream),
+            wire,
             info,
             state: State::NotAuthenticated { failures: 0 },
             enabled: Enabled::default(),
             row: None,
             bad: 0,
+            began,
             counts: Counts::default(),
         }
     }
@@ -128,16 +134,22 @@ impl Session {
     }
 
     /// How long the peer may be silent now.
-    fn time_limit_s(&self) -> u64 {
+    fn time_limit(&self) -> Duration {
+        let config = &self.service.config;
         match self.state {
-            State::NotAuthenticated { .. } => self.service.config.login_timeout_s,
-            _ => self.service.config.idle_timeout_s,
+            State::NotAuthenticated { .. } => {
+                // A byte now and then, or a NOOP, must not hold a place for ever.
+                let in_all = Duration::from_secs(config.login_timeout_s.saturating_mul(LOGIN_TIMES_MAX));
+                let spent = self.service.clock.monotonic().saturating_sub(self.began);
+                Duration::from_secs(config.login_timeout_s).min(in_all.saturating_sub(spent))
+            }
+            _ => Duration::from_secs(config.idle_timeout_s),
         }
     }
 
     /// False when the session ends.
     async fn wait_for_input(&mut self) -> io::Result<bool> {
-        match self.wait(Duration::from_secs(self.time_limit_s())).await? {
+        match self.wait(self.time_limit()).await? {
             Wait::Input => Ok(true),
             Wait::Gone => Ok(false),
             Wait::Shutdown => self.bye(SHUTDOWN).await,
@@ -155,6 +167,9 @@ impl Session {
 
     /// Waits for bytes, the end, the shutdown or the time limit.
     pub(crate) async fn wait(&mut self, limit: Duration) -> io::Result<Wait> {
+        if limit.is_zero() {
+            return Ok(Wait::Timeout);
+        }
         let shutdown = &self.service.shutdown;
         tokio::select! {
             biased;
@@ -170,7 +185,7 @@ impl Session {
 
     /// In the midst of a command: more bytes, or the end of the session. What was not whole leaves nothing behind.
     pub(crate) async fn read_on(&mut self) -> Result<(), Fail> {
-        let (text, kind) = match self.wait(Duration::from_secs(self.time_limit_s())).await? {
+        let (text, kind) = match self.wait(self.time_limit()).await? {
             Wait::Input => return Ok(()),
             Wait::Gone => return Err(Fail::Io(io::ErrorKind::UnexpectedEof.into())),
             Wait::Shutdown => (SHUTDOWN, io::ErrorKind::ConnectionAborted),

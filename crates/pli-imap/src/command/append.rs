@@ -13,6 +13,7 @@ use pli_store::{AppendMessage, Mailbox};
 use pli_types::{Action, ByteCount};
 
 use super::find_target;
+use crate::budget::Share;
 use crate::fail::{Fail, Reply, ReplyCode};
 use crate::limits::{APPEND_RESERVE_BYTES, MULTIAPPEND_COUNT_MAX, SKIP_TIMES_MAX};
 use crate::session::Session;
@@ -76,6 +77,7 @@ async fn take(session: &mut Session, prefix: AppendPrefix, first: Announced) -> 
     let mut announced = first;
     let mut total = 0u64;
     let mut messages: Vec<(AppendMeta, Vec<u8>)> = Vec::new();
+    let mut share = session.service.appending.share();
     loop {
         total = total.saturating_add(announced.bytes);
         if let Err(fail) = fits(session, &mailbox, announced, total, messages.len()) {
@@ -88,7 +90,7 @@ async fn take(session: &mut Session, prefix: AppendPrefix, first: Announced) -> 
             session.wire.framer.refuse();
             return End::Answer(Err(fail));
         }
-        let bytes = match stream(session, announced).await {
+        let bytes = match stream(session, announced, &mut share).await {
             Ok(bytes) => bytes,
             Err(fail) => return End::Answer(Err(fail)),
         };
@@ -124,8 +126,9 @@ fn admit(session: &Session, mailbox: &Mailbox, adds: u64) -> Result<(), Fail> {
     session.admit(Action::Append, &about).map(drop)
 }
 
-/// Reads the announced bytes.
-async fn stream(session: &mut Session, announced: Announced) -> Result<Vec<u8>, Fail> {
+/// Reads the announced bytes, for as long as there is memory for them: a share grows by what has come, so that nobody
+/// takes room by announcing.
+async fn stream(session: &mut Session, announced: Announced, share: &mut Share) -> Result<Vec<u8>, Fail> {
     session.wire.framer.stream();
     if announced.sync {
         session.wire.out.continuation("Go on");
@@ -133,10 +136,18 @@ async fn stream(session: &mut Session, announced: Announced) -> Result<Vec<u8>, 
     }
     let size = usize::try_from(announced.bytes).unwrap_or(usize::MAX);
     let mut bytes = Vec::with_capacity(size.min(APPEND_RESERVE_BYTES));
-    while !session.wire.append_piece(Some(&mut bytes)) {
+    loop {
+        let before = bytes.len();
+        let whole = session.wire.append_piece(Some(&mut bytes));
+        if !share.grow((bytes.len() - before) as u64) {
+            session.wire.framer.abandon();
+            return Err(Fail::No(Some(Code::Limit), "Too many messages at once, try again later"));
+        }
+        if whole {
+            return Ok(bytes);
+        }
         session.read_on().await?;
     }
-    Ok(bytes)
 }
 
 /// What follows a message: another one (RFC 3502), or the end.

@@ -12,8 +12,8 @@ use pli_store::{Entry, FlagMode, Reader, Snapshot, StoreError};
 use pli_types::{Action, FlagSet, MailboxId, ModSeq, SystemFlag, Uid};
 
 use crate::fail::{Fail, Reply, ReplyCode};
-use crate::limits::BATCH_MESSAGES;
-use crate::message::{Content, Label, Message, email_id};
+use crate::limits::{BATCH_MESSAGES, FLUSH_BYTES};
+use crate::message::{Content, Label, Message, email_id, off_worker};
 use crate::pick::{Picked, pick};
 use crate::picture::{FlagPrinter, Show};
 use crate::session::Session;
@@ -105,6 +105,7 @@ pub async fn run(
     if uid && !items.contains(&FetchItem::Uid) {
         items.insert(0, FetchItem::Uid);
     }
+    let items = each_once(items);
     let plan = Plan::new(&items, open.read_only);
     let action = if plan.content { Action::FetchContent } else { Action::FetchMetadata };
     let permit = session.admit_on(action, open.mailbox)?;
@@ -116,6 +117,17 @@ pub async fn run(
     let fetch = Fetch { reader, login: &open.login, mailbox: open.mailbox, items: &items, plan };
     let trouble = fetch.all(session, &open.picture, &picked, changed_since).await?;
     finish(trouble, uid)
+}
+
+/// An item that is named twice is answered once: otherwise a short command could ask for any amount of work.
+fn each_once(items: Vec<FetchItem>) -> Vec<FetchItem> {
+    let mut once: Vec<FetchItem> = Vec::with_capacity(items.len());
+    for item in items {
+        if !once.contains(&item) {
+            once.push(item);
+        }
+    }
+    once
 }
 
 fn finish(trouble: Trouble, uid: bool) -> Result<Reply, Fail> {
@@ -291,13 +303,13 @@ impl Fetch<'_> {
                 FetchItem::Body => message.write_structure(out, false),
                 FetchItem::BodyStructure => message.write_structure(out, true),
                 FetchItem::Preview { .. } => message.write_preview(out),
-                FetchItem::BinarySize { part } => match message.binary(part)? {
+                FetchItem::BinarySize { part } => match off_worker(|| message.binary(part))? {
                     Some(Some(bytes)) => out.fetch_binary_size(part, bytes.len() as u64),
                     Some(None) => trouble.unknown_encoding = true,
                     None => out.fetch_binary_size(part, 0),
                 },
                 FetchItem::Binary { part, partial, .. } => {
-                    let bytes = match message.binary(part)? {
+                    let bytes = match off_worker(|| message.binary(part))? {
                         Some(Some(bytes)) => Some(bytes),
                         Some(None) => {
                             trouble.unknown_encoding = true;
@@ -305,7 +317,7 @@ impl Fetch<'_> {
                         }
                         None => None,
                     };
-                    let bytes = bytes.as_deref().map(|bytes| crate::message::cut(bytes, *partial));
+                    let bytes = bytes.map(|bytes| crate::message::cut(bytes, *partial));
                     out.fetch_binary(part, partial.map(|p| p.offset), bytes);
                 }
                 FetchItem::Rfc822 | FetchItem::Rfc822Header | FetchItem::Rfc822Text | FetchItem::Section { .. } => {
@@ -313,6 +325,11 @@ impl Fetch<'_> {
                     send_content(session, &message, &label, content, sent).await?;
                 }
                 light => write_light(out, printer, names, light, entry),
+            }
+            if session.wire.out.len() >= FLUSH_BYTES {
+                // One message may be asked for many large pieces: they are not heaped up.
+                *sent = true;
+                session.wire.flush_if_full().await?;
             }
         }
         self.write_seen(session, printer, names, entry, tell_flags);
@@ -383,7 +400,7 @@ async fn send_content(
             return Err(Fail::Io(std::io::ErrorKind::UnexpectedEof.into()));
         }
         at = at.saturating_add(bytes.len() as u64);
-        if bytes.len() < crate::limits::FLUSH_BYTES {
+        if bytes.len() < FLUSH_BYTES {
             session.wire.out.raw(&bytes);
         } else {
             *sent = true;

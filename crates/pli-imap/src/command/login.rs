@@ -30,6 +30,7 @@ pub async fn log_in(session: &mut Session, user: &str, password: &SecretString) 
             tracing::info!(session = %info.id, account = %login.account, "imap login");
             session.info = Arc::clone(&login.session);
             session.state = State::Authenticated { login: Arc::new(login) };
+            session.wire.framer.set_narrow(false);
             // RFC 9051 §6.2.2: the capabilities may differ now, so they are told at once.
             Ok(Reply::ok_code(ReplyCode::Capability(session.capabilities().to_owned()), "Logged in"))
         }

@@ -185,6 +185,12 @@ impl Client {
         assert!(text.lines().last().unwrap().starts_with("a OK"), "{command}: {text}");
         text
     }
+    /// The same, for a session that may end before it answers.
+    pub async fn run_or_bye(&mut self, command: &str) -> String {
+        // It may have ended already.
+        let _ = self.stream.write_all(format!("b {command}\r\n").as_bytes()).await;
+        self.line().await
+    }
     pub async fn append(&mut self, mailbox: &str, flags: &str, message: &str) -> String {
         self.ok(&format!("APPEND {mailbox} ({flags}) {{{}+}}\r\n{message}", message.len())).await
     }
