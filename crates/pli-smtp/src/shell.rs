@@ -63,6 +63,14 @@ impl<'a> Shell<'a> {
     fn new(service: &'a SmtpService, connection: Connection, role: Role) -> Self {
         let config = service.config();
         let tls = connection.tls();
+        // A server in front (LMTP) and users behind one address of a school are many; a stranger on port 25 is one.
+        let share = match role {
+            Role::Mx => {
+                let message = config.message_bytes_max.saturating_add(2 * READ_BYTES as u64);
+                service.budget.share_of(connection.peer().ip(), message)
+            }
+            Role::Submission | Role::Submissions | Role::Lmtp => service.budget.share(),
+        };
         let session = Session::new(Settings {
             role,
             hostname: service.hostname.clone(),
@@ -94,22 +102,27 @@ impl<'a> Shell<'a> {
             info,
             login: None,
             transaction: None,
-            share: service.budget.share(),
+            share,
             buffer: Vec::new(),
             messages: 0,
         }
     }
 
     async fn run(&mut self, shutdown: &CancellationToken) -> End {
-        // Set when a message begins: slow senders are given time, but not for ever.
+        // Set when a message begins, until its last byte is no more held: slow senders are given time, but not for ever,
+        // and a chunk (BDAT) that no other follows holds memory as well.
         let mut message_began: Option<Duration> = None;
         loop {
             match self.session.poll() {
                 Step::Input => {
                     self.flush().await?;
-                    message_began = message_began
-                        .filter(|_| self.session.receiving())
-                        .or_else(|| self.session.receiving().then(|| self.service.clock.monotonic()));
+                    let open = self.session.receiving() || self.session.held_bytes() > 0;
+                    message_began =
+                        message_began.filter(|_| open).or_else(|| open.then(|| self.service.clock.monotonic()));
+                    if !self.session.receiving() {
+                        // A message that was given up (RSET, a chunk refused) gives its room back.
+                        self.share.resize(self.session.held_bytes() as u64);
+                    }
                     match self.read(message_began, shutdown).await? {
                         Read::Bytes => {}
                         Read::Closed => return Ok(()),
@@ -175,7 +188,10 @@ impl<'a> Shell<'a> {
             let left = Duration::from_secs(self.config.message_timeout_s).saturating_sub(spent);
             limit = Duration::from_secs(self.config.data_timeout_s).min(left);
         }
-        let receiving = message_began.is_some();
+        if limit.is_zero() && message_began.is_some() {
+            return Ok(Read::TimedOut);
+        }
+        let receiving = self.session.receiving();
         // Between messages a session keeps a small buffer only.
         let room = if receiving { READ_BYTES } else { COMMAND_READ_BYTES };
         let mut buffer = std::mem::take(&mut self.buffer);

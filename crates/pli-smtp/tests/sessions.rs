@@ -373,6 +373,47 @@ async fn memory_for_messages_is_bounded() {
     assert_eq!(world.inbox("alice").await.len(), 3);
 }
 
+/// Chunks that are held without an end: the memory comes back with RSET, and the time for a message goes on.
+#[tokio::test]
+async fn a_chunk_without_a_next_one_holds_nothing_for_ever() {
+    let limits = SmtpConfig {
+        in_flight_bytes_max: 100_000,
+        message_bytes_max: 70_000,
+        message_timeout_s: 2,
+        ..SmtpConfig::default()
+    };
+    let world = World::new(limits).await;
+    let mut client = Client::connect(world.door(Role::Mx)).await;
+    let chunk = "0123456789abcde\r\n".repeat(3_000);
+    for command in ["RSET", "EHLO mx.else.test", "RSET"] {
+        client.say("EHLO mx.else.test").await;
+        client.say("MAIL FROM:<>").await;
+        client.say("RCPT TO:<alice@example.org>").await;
+        client.send(&format!("BDAT {}\r\n{chunk}", chunk.len())).await;
+        assert!(client.reply().await.starts_with("250"));
+        assert!(client.say(command).await.starts_with("250"));
+        // All of the memory is there for another session.
+        let mut other = Client::connect(world.door(Role::Mx)).await;
+        other.say("EHLO mx.else.test").await;
+        let text = format!("Subject: s\r\n\r\n{chunk}");
+        assert!(other.message("", &["alice@example.org"], &text).await.starts_with("250"));
+    }
+    client.say("MAIL FROM:<>").await;
+    client.say("RCPT TO:<alice@example.org>").await;
+    client.send("BDAT 3\r\nA: ").await;
+    assert!(client.reply().await.starts_with("250"));
+    let mut last = String::new();
+    for _ in 0..50 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        client.send("NOOP\r\n").await;
+        last = client.reply().await;
+        if last.starts_with("421") {
+            break;
+        }
+    }
+    assert!(last.starts_with("421 4.4.2"), "{last}");
+}
+
 #[tokio::test]
 async fn silence_ends_a_session() {
     let world = World::new(SmtpConfig { command_timeout_s: 0, ..SmtpConfig::default() }).await;
