@@ -256,7 +256,11 @@ fn neomutt_sends_and_reads() {
     // Opens the mailbox, tags all, copies all into a local one, marks the first, leaves.
     let copy = home.path().join("copy");
     let keys = format!("<tag-pattern>~A<enter><tag-prefix><copy-message><kill-line>{}<enter><quit>", copy.display());
-    let read = format!("neomutt -n -F {} -f imaps://localhost:{}/Corpus -e 'push {keys}'", rc.display(), instance.port("imaps"));
+    let read = format!(
+        "neomutt -n -F {} -f imaps://localhost:{}/Corpus -e 'push {keys}'",
+        rc.display(),
+        instance.port("imaps")
+    );
     run(Command::new("timeout")
         .args(["60", "script", "-qec", &read, "/dev/null"])
         .env("HOME", home.path())
@@ -342,7 +346,12 @@ impl Postfix {
         fs::write(at("conf/master.cf"), master).unwrap();
         let log = fs::File::create(at("log")).unwrap();
         let mut start = Command::new("postfix");
-        start.arg("-c").arg(at("conf")).arg("start-fg").stdin(std::process::Stdio::null()).stderr(log.try_clone().unwrap());
+        start
+            .arg("-c")
+            .arg(at("conf"))
+            .arg("start-fg")
+            .stdin(std::process::Stdio::null())
+            .stderr(log.try_clone().unwrap());
         let child = start.stdout(log).spawn().unwrap();
         let postfix = Self { dir, port, child };
         until("Postfix accepts", || std::net::TcpStream::connect(("127.0.0.1", postfix.port)).is_ok());
@@ -354,7 +363,8 @@ impl Postfix {
     }
 
     fn received(&self) -> String {
-        fs::read(self.dir.path().join("mail/inbox")).map_or_else(|_| String::new(), |b| String::from_utf8_lossy(&b).into_owned())
+        fs::read(self.dir.path().join("mail/inbox"))
+            .map_or_else(|_| String::new(), |b| String::from_utf8_lossy(&b).into_owned())
     }
 }
 
@@ -379,7 +389,10 @@ fn postfix_is_the_other_mta_in_both_directions() {
 
     // Out: submitted here, delivered there.
     let mut smtp = Smtp::submission(&instance, &account).unwrap();
-    let text = format!("From: {}\r\nTo: bob@other.test\r\nSubject: out\r\n\r\n.dot\r\n..two\r\nend of it\r\n", account.address);
+    let text = format!(
+        "From: {}\r\nTo: bob@other.test\r\nSubject: out\r\n\r\n.dot\r\n..two\r\nend of it\r\n",
+        account.address
+    );
     smtp.send(&account.address, &["bob@other.test"], text.as_bytes()).unwrap();
     smtp.quit();
     until_or("the message is in Postfix's mailbox", || postfix.received().contains("end of it"), || postfix.log());
@@ -391,7 +404,16 @@ fn postfix_is_the_other_mta_in_both_directions() {
 
     // In: given to Postfix, relayed here over TLS (its own configuration demands it).
     let mut outside = std::process::Command::new("swaks");
-    outside.args(["--server", "127.0.0.1", "--port", &port.to_string(), "--from", "bob@other.test", "--to", &account.address]);
+    outside.args([
+        "--server",
+        "127.0.0.1",
+        "--port",
+        &port.to_string(),
+        "--from",
+        "bob@other.test",
+        "--to",
+        &account.address,
+    ]);
     run(outside.args(["--hide-all", "--header", "Subject: in", "--body", "from the other side"]));
     until_or("the message is here", || messages_in(&instance, &account, "INBOX") == 1, || postfix.log());
     let mut imap = Imap::login(&instance, &account).unwrap();

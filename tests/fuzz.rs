@@ -19,9 +19,50 @@ const INPUT_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes that mean something to one parser or another.
 const PIECES: [&[u8]; 44] = [
-    b"\r\n", b"\n", b"\r", b"\0", b"\"", b"\\", b"(", b")", b"<", b">", b"{", b"}", b"[", b"]", b"*", b"%", b"&", b"&-", b"+",
-    b"-", b"=", b"==", b"=?", b"?=", b";", b":", b",", b"@", b".", b"..", b" ", b"\t", b"--", b"\xff", b"\xc3\xa9", b"\xed\xa0\x80",
-    b"{1+}\r\n", b"{99999999999999999999}\r\n", b"4294967296", b"18446744073709551616", b"NIL", b"1:*", b"\r\n.\r\n", b"A",
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b"\0",
+    b"\"",
+    b"\\",
+    b"(",
+    b")",
+    b"<",
+    b">",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"*",
+    b"%",
+    b"&",
+    b"&-",
+    b"+",
+    b"-",
+    b"=",
+    b"==",
+    b"=?",
+    b"?=",
+    b";",
+    b":",
+    b",",
+    b"@",
+    b".",
+    b"..",
+    b" ",
+    b"\t",
+    b"--",
+    b"\xff",
+    b"\xc3\xa9",
+    b"\xed\xa0\x80",
+    b"{1+}\r\n",
+    b"{99999999999999999999}\r\n",
+    b"4294967296",
+    b"18446744073709551616",
+    b"NIL",
+    b"1:*",
+    b"\r\n.\r\n",
+    b"A",
 ];
 
 struct Rng(u64);
@@ -153,7 +194,11 @@ fn fuzz_imap_session() {
                             let _ = parse(&command, utf8);
                         }
                         Event::AppendLiteral(_) => {
-                            if parse_append_prefix(framer.prefix(), utf8).is_ok() { framer.stream() } else { framer.refuse() }
+                            if parse_append_prefix(framer.prefix(), utf8).is_ok() {
+                                framer.stream()
+                            } else {
+                                framer.refuse()
+                            }
                         }
                         _ => {}
                     }

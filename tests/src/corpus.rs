@@ -19,9 +19,30 @@ impl Rng {
 }
 
 const WORDS: [&str; 24] = [
-    "rentrée", "horaires", "salle", "examen", "budget", "contrat", "réunion", "letter", "archive", "sealed", "under",
-    "paper", "été", "œuvre", "minutes", "draft", "note", "facture", "dossier", "signature", "question", "answer",
-    "Straße", "naïve",
+    "rentrée",
+    "horaires",
+    "salle",
+    "examen",
+    "budget",
+    "contrat",
+    "réunion",
+    "letter",
+    "archive",
+    "sealed",
+    "under",
+    "paper",
+    "été",
+    "œuvre",
+    "minutes",
+    "draft",
+    "note",
+    "facture",
+    "dossier",
+    "signature",
+    "question",
+    "answer",
+    "Straße",
+    "naïve",
 ];
 
 /// Charset, and a text of it in bytes.
@@ -113,8 +134,9 @@ fn text_part(rng: &mut Rng, encoding: &str) -> Vec<u8> {
     let more = ascii_words(rng, 20);
     text.push(b' ');
     text.extend_from_slice(more.as_bytes());
-    let mut out = format!("Content-Type: text/plain; charset={charset}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n")
-        .into_bytes();
+    let mut out =
+        format!("Content-Type: text/plain; charset={charset}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n")
+            .into_bytes();
     match encoding {
         "base64" => out.extend_from_slice(wrapped_base64(&text).as_bytes()),
         "quoted-printable" => out.extend_from_slice(quoted_printable(&text).as_bytes()),
@@ -137,7 +159,9 @@ fn multipart(rng: &mut Rng, number: usize, kind: &str) -> Vec<u8> {
     let subject = ascii_words(rng, 3);
     let mut out = head(rng, number, &subject);
     let boundary = format!("=_part {number}");
-    out.extend_from_slice(format!("Content-Type: multipart/{kind}; boundary=\"{boundary}\"\r\n\r\npreamble\r\n").as_bytes());
+    out.extend_from_slice(
+        format!("Content-Type: multipart/{kind}; boundary=\"{boundary}\"\r\n\r\npreamble\r\n").as_bytes(),
+    );
     for part in 0..2 + rng.below(3) {
         out.extend_from_slice(format!("--{boundary}\r\n").as_bytes());
         if part == 0 {
@@ -164,8 +188,11 @@ fn multipart(rng: &mut Rng, number: usize, kind: &str) -> Vec<u8> {
 fn nested(rng: &mut Rng, number: usize) -> Vec<u8> {
     let subject = ascii_words(rng, 3);
     let mut out = head(rng, number, &subject);
-    let inner = if rng.below(2) == 0 { simple(rng, number + 1000, "7bit") } else { multipart(rng, number + 1000, "mixed") };
-    out.extend_from_slice(b"Content-Type: multipart/mixed; boundary=outer\r\n\r\n--outer\r\nContent-Type: message/rfc822\r\n\r\n");
+    let inner =
+        if rng.below(2) == 0 { simple(rng, number + 1000, "7bit") } else { multipart(rng, number + 1000, "mixed") };
+    out.extend_from_slice(
+        b"Content-Type: multipart/mixed; boundary=outer\r\n\r\n--outer\r\nContent-Type: message/rfc822\r\n\r\n",
+    );
     out.extend(inner);
     out.extend_from_slice(b"\r\n--outer--\r\n");
     out

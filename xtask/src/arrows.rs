@@ -15,41 +15,17 @@ const ROWS: [(&str, &[&str]); 18] = [
     ("pli-crypto", &["pli-types"]),
     ("pli-mime", &["pli-types"]),
     ("pli-audit", &["pli-types", "pli-crypto"]),
-    (
-        "pli-store",
-        &["pli-types", "pli-crypto", "pli-mime", "pli-audit"],
-    ),
+    ("pli-store", &["pli-types", "pli-crypto", "pli-mime", "pli-audit"]),
     ("pli-directory", &["pli-types", "pli-crypto", "pli-store"]),
-    (
-        "pli-gate",
-        &["pli-types", "pli-audit", "pli-directory", "pli-store"],
-    ),
+    ("pli-gate", &["pli-types", "pli-audit", "pli-directory", "pli-store"]),
     ("pli-net", &["pli-types"]),
     ("pli-imap-proto", &["pli-types"]),
-    (
-        "pli-imap",
-        &[
-            "pli-imap-proto",
-            "pli-gate",
-            "pli-store",
-            "pli-mime",
-            "pli-net",
-        ],
-    ),
+    ("pli-imap", &["pli-imap-proto", "pli-gate", "pli-store", "pli-mime", "pli-net"]),
     ("pli-mailauth", &["pli-types", "pli-net"]),
     ("pli-filter", &["pli-mime", "pli-mailauth", "pli-store"]),
-    (
-        "pli-queue",
-        &["pli-store", "pli-mailauth", "pli-net", "pli-gate"],
-    ),
-    (
-        "pli-smtp",
-        &["pli-gate", "pli-net", "pli-filter", "pli-queue", "pli-mime"],
-    ),
-    (
-        "pli-admin",
-        &["pli-gate", "pli-imap", "pli-smtp", "pli-queue"],
-    ),
+    ("pli-queue", &["pli-store", "pli-mailauth", "pli-net", "pli-gate"]),
+    ("pli-smtp", &["pli-gate", "pli-net", "pli-filter", "pli-queue", "pli-mime"]),
+    ("pli-admin", &["pli-gate", "pli-imap", "pli-smtp", "pli-queue"]),
     ("pli", &["pli-admin"]),
     ("pli-tests", &["pli"]),
 ];
@@ -61,26 +37,15 @@ const OUTSIDE: [&str; 3] = ["pli-tests", "pli-benches", "xtask"];
 pub fn run() -> Outcome {
     let allowed = closure();
     let metadata = run::metadata()?;
-    let members: BTreeSet<&str> = metadata["workspace_members"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(serde_json::Value::as_str)
-        .collect();
+    let members: BTreeSet<&str> =
+        metadata["workspace_members"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_str).collect();
     let packages: Vec<&serde_json::Value> = metadata["packages"]
         .as_array()
         .into_iter()
         .flatten()
-        .filter(|package| {
-            package["id"]
-                .as_str()
-                .is_some_and(|id| members.contains(id))
-        })
+        .filter(|package| package["id"].as_str().is_some_and(|id| members.contains(id)))
         .collect();
-    let names: BTreeSet<&str> = packages
-        .iter()
-        .filter_map(|package| package["name"].as_str())
-        .collect();
+    let names: BTreeSet<&str> = packages.iter().filter_map(|package| package["name"].as_str()).collect();
 
     let mut wrong = Vec::new();
     let mut arrows = 0_usize;
@@ -105,10 +70,7 @@ pub fn run() -> Outcome {
         }
     }
     if wrong.is_empty() {
-        println!(
-            "arrows: {} crates, {arrows} arrows, all one way",
-            packages.len()
-        );
+        println!("arrows: {} crates, {arrows} arrows, all one way", packages.len());
         Ok(())
     } else {
         Err(wrong.join("\n"))
@@ -143,10 +105,7 @@ mod tests {
         let mut earlier = Vec::new();
         for (name, direct) in ROWS {
             for on in direct {
-                assert!(
-                    earlier.contains(on),
-                    "{name} names {on}, which stands below it"
-                );
+                assert!(earlier.contains(on), "{name} names {on}, which stands below it");
             }
             earlier.push(name);
         }

@@ -40,12 +40,8 @@ pub fn run() -> Outcome {
     let mut wrong = Vec::new();
     let mut count = 0_usize;
     // The resolve graph, not `packages`: what other platforms would need is not in it.
-    let used: std::collections::BTreeSet<&str> = metadata["resolve"]["nodes"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|node| node["id"].as_str())
-        .collect();
+    let used: std::collections::BTreeSet<&str> =
+        metadata["resolve"]["nodes"].as_array().into_iter().flatten().filter_map(|node| node["id"].as_str()).collect();
     for package in metadata["packages"].as_array().into_iter().flatten() {
         let id = package["id"].as_str().unwrap_or_default();
         if !used.contains(id) {
@@ -57,9 +53,7 @@ pub fn run() -> Outcome {
         if let Some((_, why)) = BANNED.iter().find(|(banned, _)| *banned == name) {
             wrong.push(format!("{name} is banned: {why}"));
         }
-        let excepted = EXCEPTIONS
-            .iter()
-            .any(|(exception, expression, _)| *exception == name && *expression == licence);
+        let excepted = EXCEPTIONS.iter().any(|(exception, expression, _)| *exception == name && *expression == licence);
         if !excepted && !permits(licence) {
             wrong.push(format!("{name}: licence `{licence}` is not on the list"));
         }
@@ -131,9 +125,7 @@ mod tests {
         assert!(permits("GPL-3.0-only OR MIT"));
         assert!(permits("MIT/Apache-2.0"));
         assert!(permits("(MIT OR Apache-2.0) AND Unicode-3.0"));
-        assert!(permits(
-            "Apache-2.0 WITH LLVM-exception OR Apache-2.0 OR MIT"
-        ));
+        assert!(permits("Apache-2.0 WITH LLVM-exception OR Apache-2.0 OR MIT"));
         assert!(!permits("GPL-3.0-only"));
         assert!(!permits("MIT AND OpenSSL"));
         assert!(!permits(""));

@@ -121,13 +121,5 @@ fn fmt(write: bool) -> Outcome {
 }
 
 fn clippy() -> Outcome {
-    run::cargo(&[
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--locked",
-        "--",
-        "-D",
-        "warnings",
-    ])
+    run::cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
 }

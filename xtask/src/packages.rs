@@ -33,21 +33,14 @@ pub fn run() -> Outcome {
 }
 
 fn debian() -> Outcome {
-    let missing: Vec<&str> = DEBIAN
-        .iter()
-        .filter(|(_, file)| !Path::new(file).exists())
-        .map(|(package, _)| *package)
-        .collect();
+    let missing: Vec<&str> =
+        DEBIAN.iter().filter(|(_, file)| !Path::new(file).exists()).map(|(package, _)| *package).collect();
     if missing.is_empty() {
         println!("packages: Debian's are all here");
         return Ok(());
     }
     if !run::have("apt-get") || !is_root() {
-        return Err(format!(
-            "missing: {}; as root: apt-get install {}",
-            missing.join(", "),
-            missing.join(" ")
-        ));
+        return Err(format!("missing: {}; as root: apt-get install {}", missing.join(", "), missing.join(" ")));
     }
     let policy = Policy::forbid()?;
     let outcome = apt(&["update", "-qq"]).and_then(|()| {
@@ -67,8 +60,7 @@ fn apt(words: &[&str]) -> Outcome {
 
 fn is_root() -> bool {
     // The effective user is the owner of our own process directory.
-    std::fs::metadata("/proc/self")
-        .is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0)
+    std::fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0)
 }
 
 /// Holds `policy-rc.d` in place, and removes it again if it is ours.
@@ -115,9 +107,7 @@ fn python() -> Outcome {
     make.args(["-m", "venv", "--clear"]).arg(&dir);
     run::status(make)?;
     let mut install = Command::new(dir.join("bin/pip"));
-    install
-        .args(["install", "--quiet", "--disable-pip-version-check"])
-        .args(PYPI);
+    install.args(["install", "--quiet", "--disable-pip-version-check"]).args(PYPI);
     run::status(install)?;
     std::fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))
 }

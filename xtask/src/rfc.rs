@@ -50,10 +50,8 @@ fn table() -> Result<String, String> {
     }
     for path in run::files("tests/transcripts", &[".txt"]) {
         let text = run::text(&path)?;
-        let numbers: BTreeSet<u32> = references(text.lines().next().unwrap_or_default())
-            .into_iter()
-            .map(|(number, _)| number)
-            .collect();
+        let numbers: BTreeSet<u32> =
+            references(text.lines().next().unwrap_or_default()).into_iter().map(|(number, _)| number).collect();
         for number in numbers {
             all.entry(number).or_default().transcripts += 1;
         }
@@ -67,13 +65,8 @@ fn table() -> Result<String, String> {
         let crates: Vec<&str> = mentions.files.iter().map(String::as_str).collect();
         let mut sections: Vec<&str> = mentions.code.iter().map(String::as_str).collect();
         sections.sort_by_key(|section| natural(section));
-        let _ = writeln!(
-            out,
-            "| {number} | {} | {} | {} |",
-            crates.join(", "),
-            sections.join(", "),
-            mentions.transcripts
-        );
+        let _ =
+            writeln!(out, "| {number} | {} | {} | {} |", crates.join(", "), sections.join(", "), mentions.transcripts);
     }
     Ok(out)
 }
@@ -88,10 +81,7 @@ fn crate_of(path: &std::path::Path) -> String {
 
 /// Section numbers as numbers, so that 6.4.10 comes after 6.4.8.
 fn natural(section: &str) -> Vec<u32> {
-    section
-        .split('.')
-        .map(|part| part.parse().unwrap_or(u32::MAX))
-        .collect()
+    section.split('.').map(|part| part.parse().unwrap_or(u32::MAX)).collect()
 }
 
 /// `RFC 9051 §6.4.8` and the like in one line.
@@ -106,10 +96,7 @@ pub fn references(line: &str) -> Vec<(u32, Option<String>)> {
         };
         rest = &rest[digits.len()..];
         let section = rest.trim_start().strip_prefix('§').map(|text| {
-            let text: String = text
-                .chars()
-                .take_while(|c| c.is_ascii_alphanumeric() || *c == '.')
-                .collect();
+            let text: String = text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '.').collect();
             text.trim_end_matches('.').to_owned()
         });
         found.push((number, section.filter(|text| !text.is_empty())));
@@ -125,10 +112,7 @@ mod tests {
     fn finds_numbers_and_sections() {
         assert_eq!(
             references("# RFC 9051 §6.4.8, RFC 5321 §4.1.1.: what"),
-            [
-                (9051, Some("6.4.8".to_owned())),
-                (5321, Some("4.1.1".to_owned()))
-            ]
+            [(9051, Some("6.4.8".to_owned())), (5321, Some("4.1.1".to_owned()))]
         );
         assert_eq!(references("RFC 2920"), [(2920, None)]);
         assert_eq!(references("RFC x"), []);

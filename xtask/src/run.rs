@@ -14,8 +14,7 @@ pub fn root() -> PathBuf {
 
 /// Where Cargo builds, `CARGO_TARGET_DIR` respected.
 pub fn target_dir() -> PathBuf {
-    let dir =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    let dir = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     root().join(dir)
 }
 
@@ -23,10 +22,7 @@ pub fn target_dir() -> PathBuf {
 pub fn cargo_command(words: &[&str]) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
-    command
-        .args(words)
-        .current_dir(root())
-        .env("CARGO_TARGET_DIR", target_dir());
+    command.args(words).current_dir(root()).env("CARGO_TARGET_DIR", target_dir());
     command
 }
 
@@ -48,10 +44,7 @@ pub fn status(mut command: Command) -> Outcome {
 /// Runs a command and gives its standard output.
 pub fn output(mut command: Command) -> Result<String, String> {
     let name = format!("{command:?}");
-    let output = command
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| format!("{name}: {error}"))?;
+    let output = command.stderr(Stdio::inherit()).output().map_err(|error| format!("{name}: {error}"))?;
     if output.status.success() {
         String::from_utf8(output.stdout).map_err(|error| format!("{name}: {error}"))
     } else {
@@ -65,14 +58,8 @@ pub fn watched(mut command: Command, look: &mut dyn FnMut(&str)) -> Result<bool,
     let name = format!("{command:?}");
     // One pipe for both: the runner's closing lines come on either.
     let (reader, writer) = std::io::pipe().map_err(|error| format!("{name}: {error}"))?;
-    let second = writer
-        .try_clone()
-        .map_err(|error| format!("{name}: {error}"))?;
-    let mut child = command
-        .stdout(second)
-        .stderr(writer)
-        .spawn()
-        .map_err(|error| format!("{name}: {error}"))?;
+    let second = writer.try_clone().map_err(|error| format!("{name}: {error}"))?;
+    let mut child = command.stdout(second).stderr(writer).spawn().map_err(|error| format!("{name}: {error}"))?;
     // The command value holds the pipe's write ends: they must go, or the read never ends.
     drop(command);
     for line in BufReader::new(reader).split(b'\n') {
@@ -99,14 +86,7 @@ pub fn files(dir: &str, endings: &[&str]) -> Vec<PathBuf> {
     walk(&root().join(dir), endings, &mut found);
     found.sort();
     let root = root();
-    found
-        .into_iter()
-        .map(|path| {
-            path.strip_prefix(&root)
-                .map(Path::to_path_buf)
-                .unwrap_or(path)
-        })
-        .collect()
+    found.into_iter().map(|path| path.strip_prefix(&root).map(Path::to_path_buf).unwrap_or(path)).collect()
 }
 
 fn walk(dir: &Path, endings: &[&str], found: &mut Vec<PathBuf>) {
@@ -129,21 +109,13 @@ fn walk(dir: &Path, endings: &[&str], found: &mut Vec<PathBuf>) {
 
 /// A file's text, by its path from the root.
 pub fn text(path: &Path) -> Result<String, String> {
-    std::fs::read_to_string(root().join(path))
-        .map_err(|error| format!("{}: {error}", path.display()))
+    std::fs::read_to_string(root().join(path)).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// `cargo metadata`, offline, as JSON.
 pub fn metadata() -> Result<serde_json::Value, String> {
-    let words = [
-        "metadata",
-        "--format-version",
-        "1",
-        "--offline",
-        "--locked",
-        "--filter-platform",
-        "x86_64-unknown-linux-gnu",
-    ];
+    let words =
+        ["metadata", "--format-version", "1", "--offline", "--locked", "--filter-platform", "x86_64-unknown-linux-gnu"];
     // Offline first; a fresh machine fetches what the lock file names, once.
     let text = match output(cargo_command(&words)) {
         Ok(text) => text,

@@ -22,15 +22,9 @@ pub fn all(words: &[String]) -> Outcome {
         // process for each test would undo.
         let filter = ["--workspace", "-E", "not binary(transcripts)"];
         good &= step(nextest(&filter, words), &mut tally)?;
-        good &= step(
-            cargo_test(&["--package", "pli-tests", "--test", "transcripts"], &[]),
-            &mut tally,
-        )?;
+        good &= step(cargo_test(&["--package", "pli-tests", "--test", "transcripts"], &[]), &mut tally)?;
     } else {
-        good &= step(
-            cargo_test(&["--workspace", "--bins", "--lib", "--tests"], words),
-            &mut tally,
-        )?;
+        good &= step(cargo_test(&["--workspace", "--bins", "--lib", "--tests"], words), &mut tally)?;
     }
     good &= step(cargo_test(&["--workspace", "--doc"], &[]), &mut tally)?;
     close(&tally, good)
@@ -55,9 +49,7 @@ pub fn crash(words: &[String]) -> Outcome {
 pub fn fuzz(words: &[String]) -> Outcome {
     let mut tally = Tally::default();
     let mut command = cargo_test(&["--workspace", "--lib", "--tests"], &[]);
-    command
-        .args(["--", "fuzz", "--nocapture", "--test-threads=1"])
-        .args(words);
+    command.args(["--", "fuzz", "--nocapture", "--test-threads=1"]).args(words);
     let good = step(command, &mut tally)?;
     close(&tally, good)
 }
@@ -81,14 +73,7 @@ fn nextest_is_here() -> bool {
 }
 
 fn nextest(filter: &[&str], words: &[String]) -> Command {
-    let mut command = run::cargo_command(&[
-        "nextest",
-        "run",
-        "--locked",
-        "--profile",
-        "ci",
-        "--no-tests=pass",
-    ]);
+    let mut command = run::cargo_command(&["nextest", "run", "--locked", "--profile", "ci", "--no-tests=pass"]);
     command.args(filter).args(words);
     surroundings(command)
 }
@@ -103,10 +88,7 @@ fn cargo_test(filter: &[&str], words: &[String]) -> Command {
 fn surroundings(mut command: Command) -> Command {
     let binary = run::target_dir().join("debug/pli");
     command
-        .env(
-            "PLI_BIN",
-            std::env::var_os("PLI_BIN").unwrap_or_else(|| binary.into()),
-        )
+        .env("PLI_BIN", std::env::var_os("PLI_BIN").unwrap_or_else(|| binary.into()))
         .env("PLI_PYTHON", packages::venv().join("bin/python"));
     command
 }
@@ -116,10 +98,7 @@ fn step(command: Command, tally: &mut Tally) -> Result<bool, String> {
 }
 
 fn close(tally: &Tally, good: bool) -> Outcome {
-    println!(
-        "{} passed, {} failed, {} skipped",
-        tally.passed, tally.failed, tally.skipped
-    );
+    println!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
     match (good, tally.failed, tally.passed) {
         (true, 0, 1..) => Ok(()),
         (true, 0, 0) => Err("no test ran".to_owned()),
@@ -131,10 +110,8 @@ impl Tally {
     /// Takes the counts from a runner's closing line, cargo test's or nextest's.
     fn read(&mut self, line: &str) {
         let plain = without_colours(line);
-        let Some(counts) = plain
-            .trim_start()
-            .strip_prefix("test result:")
-            .or_else(|| plain.trim_start().strip_prefix("Summary"))
+        let Some(counts) =
+            plain.trim_start().strip_prefix("test result:").or_else(|| plain.trim_start().strip_prefix("Summary"))
         else {
             return;
         };

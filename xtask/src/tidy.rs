@@ -11,22 +11,10 @@ const FILE_LINES_MAX: usize = 800;
 const EMPTY_NAMES: [&str; 4] = ["common", "core", "util", "server"];
 
 /// What only the rooms below may touch, so that all else runs on simulated ones.
-const OUTSIDE_WORLD: [&str; 5] = [
-    "SystemTime::now",
-    "Instant::now",
-    "std::fs",
-    "tokio::fs",
-    "Utc::now",
-];
+const OUTSIDE_WORLD: [&str; 5] = ["SystemTime::now", "Instant::now", "std::fs", "tokio::fs", "Utc::now"];
 
 /// The rooms that may.
-const ROOMS: [&str; 5] = [
-    "crates/pli-io/",
-    "crates/pli/",
-    "xtask/",
-    "tests/",
-    "benches/",
-];
+const ROOMS: [&str; 5] = ["crates/pli-io/", "crates/pli/", "xtask/", "tests/", "benches/"];
 
 /// Runs every check and lists every finding.
 pub fn run() -> Outcome {
@@ -44,11 +32,7 @@ pub fn run() -> Outcome {
     }
     declared(&mut wrong)?;
     if wrong.is_empty() {
-        println!(
-            "tidy: {} sources, {} transcripts",
-            sources.len(),
-            transcripts.len()
-        );
+        println!("tidy: {} sources, {} transcripts", sources.len(), transcripts.len());
         Ok(())
     } else {
         Err(wrong.join("\n"))
@@ -60,28 +44,17 @@ fn source(path: &Path, text: &str, wrong: &mut Vec<String>) {
     if !text.starts_with("//!") {
         wrong.push(format!("{shown}: opens without a `//!` line"));
     }
-    let stem = path
-        .file_stem()
-        .and_then(|stem| stem.to_str())
-        .unwrap_or_default();
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     if EMPTY_NAMES.contains(&stem) {
-        wrong.push(format!(
-            "{shown}: the name says nothing about what it holds"
-        ));
+        wrong.push(format!("{shown}: the name says nothing about what it holds"));
     }
     let count = text.lines().count();
-    let reasoned = text
-        .lines()
-        .take(40)
-        .any(|line| line.trim_start().starts_with("// long: "));
+    let reasoned = text.lines().take(40).any(|line| line.trim_start().starts_with("// long: "));
     if count > FILE_LINES_MAX && !reasoned {
-        wrong.push(format!(
-            "{shown}: {count} lines; split it, or say why near its top (`// long: reason`)"
-        ));
+        wrong.push(format!("{shown}: {count} lines; split it, or say why near its top (`// long: reason`)"));
     }
     let name = path.to_string_lossy();
-    let test_file = stem == "tests"
-        || ["/tests/", "/benches/", "/examples/"].iter().any(|room| name.contains(room));
+    let test_file = stem == "tests" || ["/tests/", "/benches/", "/examples/"].iter().any(|room| name.contains(room));
     if test_file || ROOMS.iter().any(|room| name.starts_with(room)) {
         return;
     }
@@ -129,21 +102,13 @@ fn outside_tests(text: &str) -> Vec<(usize, &str)> {
 
 fn transcript(path: &Path, text: &str, wrong: &mut Vec<String>) {
     let first = text.lines().next().unwrap_or_default();
-    let cites = rfc::references(first)
-        .iter()
-        .any(|(_, section)| section.is_some());
+    let cites = rfc::references(first).iter().any(|(_, section)| section.is_some());
     if !first.starts_with("# RFC ") || !cites || !first.contains(": ") {
-        wrong.push(format!(
-            "{}: first line must be `# RFC n §s: what`",
-            path.display()
-        ));
+        wrong.push(format!("{}: first line must be `# RFC n §s: what`", path.display()));
     }
     let answers = text.lines().any(|line| line.starts_with('S'));
     if !answers {
-        wrong.push(format!(
-            "{}: expects no answer, so it cannot fail",
-            path.display()
-        ));
+        wrong.push(format!("{}: expects no answer, so it cannot fail", path.display()));
     }
 }
 
@@ -153,13 +118,8 @@ fn declared(wrong: &mut Vec<String>) -> Outcome {
     let manifest = run::text(&PathBuf::from("tests/Cargo.toml"))?;
     for path in run::files("tests", &[".rs"]) {
         let inside = path.strip_prefix("tests").unwrap_or(&path);
-        if inside.components().count() == 1
-            && !manifest.contains(&format!("path = \"{}\"", inside.display()))
-        {
-            wrong.push(format!(
-                "{}: no target in tests/Cargo.toml names it",
-                path.display()
-            ));
+        if inside.components().count() == 1 && !manifest.contains(&format!("path = \"{}\"", inside.display())) {
+            wrong.push(format!("{}: no target in tests/Cargo.toml names it", path.display()));
         }
     }
     Ok(())
@@ -176,10 +136,7 @@ mod tests {
         let mut wrong = Vec::new();
         source(Path::new("crates/pli-store/src/a.rs"), text, &mut wrong);
         assert_eq!(wrong.len(), 2, "{wrong:?}");
-        assert!(
-            wrong[0].contains(":2:") && wrong[1].contains(":7:"),
-            "{wrong:?}"
-        );
+        assert!(wrong[0].contains(":2:") && wrong[1].contains(":7:"), "{wrong:?}");
         let declared = "a\n#[cfg(test)]\nmod tests;\nb\n";
         assert_eq!(outside_tests(declared), [(1, "a"), (4, "b")]);
     }
@@ -188,27 +145,15 @@ mod tests {
     fn names_lengths_headers() {
         let mut wrong = Vec::new();
         source(Path::new("crates/a/src/util.rs"), "fn a() {}\n", &mut wrong);
-        source(
-            Path::new("crates/a/src/b.rs"),
-            &format!("//! b\n{}", "\n".repeat(900)),
-            &mut wrong,
-        );
-        source(
-            Path::new("crates/a/src/c.rs"),
-            &format!("//! c\n// long: a table\n{}", "\n".repeat(900)),
-            &mut wrong,
-        );
+        source(Path::new("crates/a/src/b.rs"), &format!("//! b\n{}", "\n".repeat(900)), &mut wrong);
+        source(Path::new("crates/a/src/c.rs"), &format!("//! c\n// long: a table\n{}", "\n".repeat(900)), &mut wrong);
         assert_eq!(wrong.len(), 3, "{wrong:?}");
     }
 
     #[test]
     fn transcripts_need_their_line() {
         let mut wrong = Vec::new();
-        transcript(
-            Path::new("a.txt"),
-            "# RFC 9051 §6.1.1: what\nS: a\n",
-            &mut wrong,
-        );
+        transcript(Path::new("a.txt"), "# RFC 9051 §6.1.1: what\nS: a\n", &mut wrong);
         assert!(wrong.is_empty());
         transcript(Path::new("a.txt"), "# RFC 9051: what\nC: a\n", &mut wrong);
         assert_eq!(wrong.len(), 2);

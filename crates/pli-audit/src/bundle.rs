@@ -26,17 +26,11 @@ pub fn decode_bundle(bytes: &[u8]) -> Result<Vec<&[u8]>> {
     let mut entries = Vec::new();
     while let Some((length, tail)) = rest.split_first_chunk() {
         let split = tail.split_at_checked(u16::from_be_bytes(*length).into());
-        let (entry, tail) = split
-            .filter(|_| entries.len() < 256)
-            .ok_or(AuditError::Malformed("entry bundle"))?;
+        let (entry, tail) = split.filter(|_| entries.len() < 256).ok_or(AuditError::Malformed("entry bundle"))?;
         entries.push(entry);
         rest = tail;
     }
-    if rest.is_empty() {
-        Ok(entries)
-    } else {
-        Err(AuditError::Malformed("entry bundle"))
-    }
+    if rest.is_empty() { Ok(entries) } else { Err(AuditError::Malformed("entry bundle")) }
 }
 
 #[cfg(test)]
@@ -67,10 +61,7 @@ mod tests {
     #[test]
     fn limits() {
         let long = vec![0; ENTRY_BYTES_MAX + 1];
-        assert_eq!(
-            encode_bundle([&long[1..]]).unwrap().len(),
-            2 + ENTRY_BYTES_MAX
-        );
+        assert_eq!(encode_bundle([&long[1..]]).unwrap().len(), 2 + ENTRY_BYTES_MAX);
         assert_eq!(encode_bundle([&long[..]]), Err(AuditError::TooLong(65_536)));
         assert_eq!(encode_bundle(vec![&[][..]; 257]), Err(AuditError::Bounds));
         assert!(decode_bundle(&[0; 2 * 257]).is_err());

@@ -22,8 +22,7 @@ pub enum Class {
 
 impl Class {
     /// Every class.
-    pub const ALL: &'static [Self] =
-        &[Self::Protocol, Self::Administration, Self::Vault, Self::Key];
+    pub const ALL: &'static [Self] = &[Self::Protocol, Self::Administration, Self::Vault, Self::Key];
 
     /// The class that an action falls into.
     #[must_use]
@@ -144,10 +143,7 @@ impl LogKeyId {
     /// The key for an event.
     #[must_use]
     pub fn of(time: UnixMillis, class: Class) -> Self {
-        Self {
-            month: Month::of(time),
-            class,
-        }
+        Self { month: Month::of(time), class }
     }
     /// Whether the default retention of this month and class is over: the month itself, and the class's months after it.
     #[must_use]
@@ -165,10 +161,7 @@ impl LogKeyId {
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (class, month) = bytes.split_first()?;
         let month = Month(u32::from_be_bytes(month.try_into().ok()?));
-        Some(Self {
-            month,
-            class: Class::from_code(*class)?,
-        })
+        Some(Self { month, class: Class::from_code(*class)? })
     }
 }
 
@@ -196,11 +189,7 @@ mod tests {
             (4_107_542_400, "2100-03"), // 2100 is no leap year
             (4_107_542_399, "2100-02"),
         ] {
-            assert_eq!(
-                Month::of(UnixMillis::from_secs(secs)).to_string(),
-                text,
-                "{secs}"
-            );
+            assert_eq!(Month::of(UnixMillis::from_secs(secs)).to_string(), text, "{secs}");
         }
         assert_eq!(Month::of(UnixMillis(i64::MIN)), Month(0));
         assert!(Month::of(UnixMillis(i64::MAX)).year() > 292_000_000);

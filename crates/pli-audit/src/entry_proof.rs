@@ -28,11 +28,7 @@ impl EntryProof {
     pub fn make(tiles: &dyn TileReader, index: u64, note: &str, key: &NoteKey) -> Result<Self> {
         let head = Checkpoint::verify(note, key)?;
         let path = inclusion_proof(tiles, index, head.size)?;
-        Ok(Self {
-            index,
-            path,
-            note: note.to_owned(),
-        })
+        Ok(Self { index, path, note: note.to_owned() })
     }
 
     /// The file's text.
@@ -68,11 +64,7 @@ impl EntryProof {
                 }
                 path.push(Hash(BASE64.decode(line).ok()?.try_into().ok()?));
             }
-            Some(Self {
-                index,
-                path,
-                note: note.to_owned(),
-            })
+            Some(Self { index, path, note: note.to_owned() })
         };
         read().ok_or(AuditError::Malformed("entry proof"))
     }
@@ -80,13 +72,7 @@ impl EntryProof {
     /// Whether it shows that these bytes are the log's entry at [`EntryProof::index`]; returns the checkpoint.
     pub fn verify(&self, entry: &[u8], key: &NoteKey) -> Result<Checkpoint> {
         let head = Checkpoint::verify(&self.note, key)?;
-        verify_inclusion(
-            leaf_hash(entry),
-            self.index,
-            head.size,
-            &self.path,
-            head.root,
-        )?;
+        verify_inclusion(leaf_hash(entry), self.index, head.size, &self.path, head.root)?;
         Ok(head)
     }
 }
@@ -105,11 +91,7 @@ mod tests {
             tree.append(leaf_hash(&i.to_be_bytes()));
         }
         let signer = NoteSigner::new("log", SigningKey::generate().unwrap().0).unwrap();
-        let head = Checkpoint {
-            origin: "log".into(),
-            size: tree.size(),
-            root: tree.root(),
-        };
+        let head = Checkpoint { origin: "log".into(), size: tree.size(), root: tree.root() };
         let note = head.sign(&signer).unwrap();
         (tree, signer, note)
     }
@@ -120,8 +102,7 @@ mod tests {
             let (tree, signer, note) = log(size);
             let tiles = |id: TileId| {
                 let tile = tree.partial_tiles().find(|t| t.id == id);
-                tile.map(|t| t.hashes)
-                    .ok_or_else(|| AuditError::Tile(id.path()))
+                tile.map(|t| t.hashes).ok_or_else(|| AuditError::Tile(id.path()))
             };
             let key = signer.public();
             let proof = EntryProof::make(&tiles, u64::from(index), &note, key).unwrap();
@@ -129,10 +110,7 @@ mod tests {
             assert_eq!(EntryProof::parse(&text).unwrap(), proof);
             let with_extra = text.replacen("index", "extra AAAA\nindex", 1);
             assert_eq!(EntryProof::parse(&with_extra).unwrap(), proof);
-            assert_eq!(
-                proof.verify(&u32::to_be_bytes(index), key).unwrap().size,
-                u64::from(size)
-            );
+            assert_eq!(proof.verify(&u32::to_be_bytes(index), key).unwrap().size, u64::from(size));
             assert!(proof.verify(&u32::to_be_bytes(index + 1), key).is_err());
             for i in 0..text.len() {
                 let mut bad = text.clone().into_bytes();
@@ -140,8 +118,7 @@ mod tests {
                 let Ok(bad) = String::from_utf8(bad) else {
                     continue;
                 };
-                let outcome =
-                    EntryProof::parse(&bad).and_then(|p| p.verify(&u32::to_be_bytes(index), key));
+                let outcome = EntryProof::parse(&bad).and_then(|p| p.verify(&u32::to_be_bytes(index), key));
                 assert!(outcome.is_err(), "byte {i} of {bad}");
             }
             assert!(EntryProof::make(&tiles, u64::from(size), &note, key).is_err());

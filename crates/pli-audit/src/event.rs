@@ -6,8 +6,8 @@ use std::net::IpAddr;
 
 use pli_crypto::{Secret32, hmac};
 use pli_types::{
-    AccountId, Action, Actor, EmailId, MailboxId, Protocol, SessionId, SessionInfo, TlsInfo, Uid,
-    UidValidity, UnixMillis,
+    AccountId, Action, Actor, EmailId, MailboxId, Protocol, SessionId, SessionInfo, TlsInfo, Uid, UidValidity,
+    UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 
@@ -72,10 +72,7 @@ pub struct Event {
     pub policy: Option<Policy>,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 const fn is_zero(n: &u64) -> bool {
     *n == 0
 }
@@ -298,16 +295,12 @@ impl Event {
     /// With the digest of the object's ciphertext.
     #[must_use]
     pub fn digest(mut self, sha256: &[u8; 32]) -> Self {
-        self.object.digest = Some(
-            sha256
-                .iter()
-                .fold(String::with_capacity(64), |mut text, b| {
-                    for nibble in [b >> 4, b & 15] {
-                        text.push(char::from_digit(nibble.into(), 16).unwrap_or('0'));
-                    }
-                    text
-                }),
-        );
+        self.object.digest = Some(sha256.iter().fold(String::with_capacity(64), |mut text, b| {
+            for nibble in [b >> 4, b & 15] {
+                text.push(char::from_digit(nibble.into(), 16).unwrap_or('0'));
+            }
+            text
+        }));
         self
     }
     /// Concerning somebody as well.
@@ -338,20 +331,13 @@ impl Event {
     }
     fn ended(mut self, status: Status, code: &str, reason: &str) -> Self {
         let text = |t: &str| (!t.is_empty()).then(|| t.to_owned());
-        self.result = Outcome {
-            status,
-            code: text(code),
-            reason: text(reason),
-        };
+        self.result = Outcome { status, code: text(code), reason: text(reason) };
         self
     }
     /// Decided by a rule.
     #[must_use]
     pub fn policy(mut self, rule: &str, profile: Option<&str>) -> Self {
-        self.policy = Some(Policy {
-            rule: rule.to_owned(),
-            profile: profile.map(str::to_owned),
-        });
+        self.policy = Some(Policy { rule: rule.to_owned(), profile: profile.map(str::to_owned) });
         self
     }
 
@@ -370,22 +356,13 @@ impl Event {
         let mut cut = self.clone();
         cut.clamp();
         let bytes = to_json(&cut)?;
-        if bytes.len() <= EVENT_BYTES_MAX {
-            Ok(bytes)
-        } else {
-            Err(AuditError::TooLong(bytes.len()))
-        }
+        if bytes.len() <= EVENT_BYTES_MAX { Ok(bytes) } else { Err(AuditError::TooLong(bytes.len())) }
     }
 
     /// Reads [`Event::encode`].
     pub fn decode(bytes: &[u8]) -> Result<Self> {
-        let event: Self =
-            serde_json::from_slice(bytes).map_err(|_| AuditError::Malformed("event"))?;
-        if event.version == VERSION {
-            Ok(event)
-        } else {
-            Err(AuditError::Malformed("event version"))
-        }
+        let event: Self = serde_json::from_slice(bytes).map_err(|_| AuditError::Malformed("event"))?;
+        if event.version == VERSION { Ok(event) } else { Err(AuditError::Malformed("event version")) }
     }
 
     // JSON makes at most six bytes of a byte: with these limits the whole stays under the limit, which a test says.
@@ -409,24 +386,16 @@ impl Event {
                 cut(text, TEXT_CHARS_MAX);
             }
         }
-        for text in self
-            .result
-            .code
-            .iter_mut()
-            .chain(self.object.digest.iter_mut())
-        {
+        for text in self.result.code.iter_mut().chain(self.object.digest.iter_mut()) {
             cut(text, TEXT_CHARS_MAX);
         }
         let beyond = self.parties.len().saturating_sub(PARTIES_MAX);
         self.parties.truncate(PARTIES_MAX);
-        self.parties_more = self
-            .parties_more
-            .saturating_add(u64::try_from(beyond).unwrap_or(u64::MAX));
+        self.parties_more = self.parties_more.saturating_add(u64::try_from(beyond).unwrap_or(u64::MAX));
         while self.counts.len() > COUNTS_MAX {
             self.counts.pop_last();
         }
-        self.counts
-            .retain(|name, _| name.len() <= COUNT_NAME_BYTES_MAX);
+        self.counts.retain(|name, _| name.len() <= COUNT_NAME_BYTES_MAX);
     }
 }
 

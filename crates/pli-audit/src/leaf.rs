@@ -75,11 +75,7 @@ impl Leaf {
         let mut out = [0; LEAF_BYTES];
         let head = [VERSION, self.class.code()];
         let (time, sequence) = (self.time.0.to_be_bytes(), self.sequence.to_be_bytes());
-        let source = head
-            .iter()
-            .chain(&time)
-            .chain(&sequence)
-            .chain(&self.digest.0);
+        let source = head.iter().chain(&time).chain(&sequence).chain(&self.digest.0);
         for (to, from) in out.iter_mut().zip(source) {
             *to = *from;
         }

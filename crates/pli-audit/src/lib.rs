@@ -34,14 +34,10 @@ pub use bundle::{ENTRY_BYTES_MAX, decode_bundle, encode_bundle};
 pub use class::{Class, LogKeyId, Month};
 pub use entry_proof::EntryProof;
 pub use error::{AuditError, Result};
-pub use event::{
-    EVENT_BYTES_MAX, Event, Object, Origin, Outcome, Party, Policy, Pseudonym, PseudonymKey, Status,
-};
+pub use event::{EVENT_BYTES_MAX, Event, Object, Origin, Outcome, Party, Policy, Pseudonym, PseudonymKey, Status};
 pub use leaf::{Hash, LEAF_BYTES, Leaf, leaf_hash, node_hash};
 pub use note::{Checkpoint, NoteKey, NoteSigner};
-pub use proof::{
-    consistency_proof, inclusion_proof, root_from_tiles, verify_consistency, verify_inclusion,
-};
+pub use proof::{consistency_proof, inclusion_proof, root_from_tiles, verify_consistency, verify_inclusion};
 pub use seal::{LogKey, SealedEvent};
 pub use tile::{TILE_HASHES, Tile, TileId, TileReader, bundle_path};
 pub use tree::{Tree, TreeState};

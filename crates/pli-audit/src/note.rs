@@ -25,20 +25,12 @@ pub struct NoteKey {
 impl NoteKey {
     /// A key's name has neither spaces nor `+` and is not empty.
     pub fn new(name: &str, key: VerifyingKey) -> Result<Self> {
-        if name.is_empty()
-            || name
-                .chars()
-                .any(|c| c.is_whitespace() || c.is_control() || c == '+')
-        {
+        if name.is_empty() || name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '+') {
             return Err(AuditError::Malformed("key name"));
         }
         // signed-note: key ID = SHA-256(key name || 0x0A || signature type || public key)[:4]
         let [a, b, c, d, ..] = sha256(&[name.as_bytes(), b"\n", &[ED25519], &key.0]).0;
-        Ok(Self {
-            name: name.to_owned(),
-            id: [a, b, c, d],
-            key,
-        })
+        Ok(Self { name: name.to_owned(), id: [a, b, c, d], key })
     }
     /// The name.
     #[must_use]
@@ -55,12 +47,7 @@ impl NoteKey {
     pub fn vkey(&self) -> String {
         let mut material = vec![ED25519];
         material.extend_from_slice(&self.key.0);
-        format!(
-            "{}+{:08x}+{}",
-            self.name,
-            u32::from_be_bytes(self.id),
-            BASE64.encode(material)
-        )
+        format!("{}+{:08x}+{}", self.name, u32::from_be_bytes(self.id), BASE64.encode(material))
     }
     /// Reads [`NoteKey::vkey`].
     pub fn parse(vkey: &str) -> Result<Self> {
@@ -127,12 +114,7 @@ impl Checkpoint {
     /// The note's text: origin, size, root, a line each.
     #[must_use]
     pub fn encode(&self) -> String {
-        format!(
-            "{}\n{}\n{}\n",
-            self.origin,
-            self.size,
-            BASE64.encode(self.root.0)
-        )
+        format!("{}\n{}\n{}\n", self.origin, self.size, BASE64.encode(self.root.0))
     }
 
     /// The text with its signature. The signer's name is the origin.
@@ -166,11 +148,7 @@ impl Checkpoint {
         let (text, signatures) = split_note(note)?;
         verify_note(text, signatures, key)?;
         let checkpoint = Self::parse(text)?;
-        if checkpoint.origin == key.name {
-            Ok(checkpoint)
-        } else {
-            Err(AuditError::Signature(key.name.clone()))
-        }
+        if checkpoint.origin == key.name { Ok(checkpoint) } else { Err(AuditError::Signature(key.name.clone())) }
     }
 }
 
@@ -178,9 +156,7 @@ impl Checkpoint {
 fn split_note(note: &str) -> Result<(&str, &str)> {
     let malformed = AuditError::Malformed("signed note");
     let control = |c: char| c.is_control() && c != '\n';
-    let split = note
-        .rfind("\n\n")
-        .and_then(|at| note.split_at_checked(at + 1));
+    let split = note.rfind("\n\n").and_then(|at| note.split_at_checked(at + 1));
     match split {
         Some((text, rest)) if note.len() <= NOTE_BYTES_MAX && !note.contains(control) => {
             Ok((text, rest.strip_prefix('\n').unwrap_or(rest)))
@@ -194,10 +170,7 @@ fn verify_note(text: &str, signatures: &str, key: &NoteKey) -> Result<()> {
     let lines = signatures.strip_suffix('\n').ok_or_else(malformed)?;
     let mut verified = false;
     for (line, n) in lines.split('\n').zip(1..) {
-        let (name, blob) = line
-            .strip_prefix("— ")
-            .and_then(|l| l.split_once(' '))
-            .ok_or_else(malformed)?;
+        let (name, blob) = line.strip_prefix("— ").and_then(|l| l.split_once(' ')).ok_or_else(malformed)?;
         let blob = BASE64.decode(blob).map_err(|_| malformed())?;
         let (id, signature) = blob.split_first_chunk::<4>().ok_or_else(malformed)?;
         if name.is_empty() || n > SIGNATURES_MAX {
@@ -205,17 +178,11 @@ fn verify_note(text: &str, signatures: &str, key: &NoteKey) -> Result<()> {
         }
         if name == key.name && *id == key.id {
             // signed-note: if name and ID match a known key, the signature must verify.
-            key.key
-                .verify(text.as_bytes(), signature)
-                .map_err(|_| AuditError::Signature(key.name.clone()))?;
+            key.key.verify(text.as_bytes(), signature).map_err(|_| AuditError::Signature(key.name.clone()))?;
             verified = true;
         }
     }
-    if verified {
-        Ok(())
-    } else {
-        Err(AuditError::Signature(key.name.clone()))
-    }
+    if verified { Ok(()) } else { Err(AuditError::Signature(key.name.clone())) }
 }
 
 #[cfg(test)]
@@ -240,8 +207,7 @@ mod tests {
     // The example of the tlog-checkpoint specification.
     #[test]
     fn checkpoint_text() {
-        let text =
-            "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
+        let text = "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
         let checkpoint = Checkpoint::parse(text).unwrap();
         assert_eq!(checkpoint.size, 20_852_163);
         assert_eq!(checkpoint.encode(), text);
@@ -264,11 +230,7 @@ mod tests {
     #[test]
     fn sign_and_verify() {
         let log = signer("mail.example.org/pli");
-        let checkpoint = Checkpoint {
-            origin: "mail.example.org/pli".into(),
-            size: 7,
-            root: Hash([3; 32]),
-        };
+        let checkpoint = Checkpoint { origin: "mail.example.org/pli".into(), size: 7, root: Hash([3; 32]) };
         let note = checkpoint.sign(&log).unwrap();
         assert_eq!(Checkpoint::verify(&note, log.public()).unwrap(), checkpoint);
         assert_eq!(NoteKey::parse(&log.public().vkey()).unwrap(), *log.public());
@@ -276,15 +238,9 @@ mod tests {
         let other = signer("witness.example");
         let theirs = other.sign(&checkpoint.encode());
         let line = theirs.lines().last().unwrap();
-        assert_eq!(
-            Checkpoint::verify(&format!("{note}{line}\n"), log.public()).unwrap(),
-            checkpoint
-        );
+        assert_eq!(Checkpoint::verify(&format!("{note}{line}\n"), log.public()).unwrap(), checkpoint);
         // A note with the witness's signature alone is not the log's.
-        assert!(matches!(
-            Checkpoint::verify(&theirs, log.public()),
-            Err(AuditError::Signature(_))
-        ));
+        assert!(matches!(Checkpoint::verify(&theirs, log.public()), Err(AuditError::Signature(_))));
         // Another log's name, the same name with another key.
         assert!(checkpoint.sign(&other).is_err());
         assert!(Checkpoint::verify(&note, signer("mail.example.org/pli").public()).is_err());
@@ -293,11 +249,7 @@ mod tests {
     #[test]
     fn each_changed_byte_is_refused() {
         let log = signer("log");
-        let checkpoint = Checkpoint {
-            origin: "log".into(),
-            size: 300,
-            root: Hash([3; 32]),
-        };
+        let checkpoint = Checkpoint { origin: "log".into(), size: 300, root: Hash([3; 32]) };
         let note = checkpoint.sign(&log).unwrap();
         for i in 0..note.len() {
             let mut bytes = note.clone().into_bytes();

@@ -17,27 +17,17 @@ struct Tiles<'a> {
 
 impl<'a> Tiles<'a> {
     fn new(reader: &'a dyn TileReader, size: u64) -> Self {
-        Self {
-            reader,
-            size,
-            read: RefCell::new(HashMap::new()),
-        }
+        Self { reader, size, read: RefCell::new(HashMap::new()) }
     }
 
     // RFC 6962 §2.1: MTH(D[start:end]) of a range that is a subtree of the tree.
     fn subtree(&self, start: u64, end: u64) -> Result<Hash> {
-        let leaves = end
-            .checked_sub(start)
-            .filter(|n| *n > 0)
-            .ok_or(AuditError::Bounds)?;
+        let leaves = end.checked_sub(start).filter(|n| *n > 0).ok_or(AuditError::Bounds)?;
         if leaves.is_power_of_two() && start.is_multiple_of(leaves) {
             return self.perfect(start, leaves.trailing_zeros());
         }
         let middle = start + split(leaves);
-        Ok(node_hash(
-            &self.subtree(start, middle)?,
-            &self.subtree(middle, end)?,
-        ))
+        Ok(node_hash(&self.subtree(start, middle)?, &self.subtree(middle, end)?))
     }
 
     fn perfect(&self, start: u64, height: u32) -> Result<Hash> {
@@ -69,11 +59,7 @@ const fn split(n: u64) -> u64 {
 
 /// The root of a tree of `size` leaves as its tiles have it.
 pub fn root_from_tiles(reader: &dyn TileReader, size: u64) -> Result<Hash> {
-    if size == 0 {
-        Ok(empty_hash())
-    } else {
-        Tiles::new(reader, size).subtree(0, size)
-    }
+    if size == 0 { Ok(empty_hash()) } else { Tiles::new(reader, size).subtree(0, size) }
 }
 
 /// RFC 6962 §2.1.1: the audit path of the leaf at `index` in the tree of `size` leaves.
@@ -131,13 +117,7 @@ pub fn consistency_proof(reader: &dyn TileReader, old: u64, new: u64) -> Result<
 }
 
 /// RFC 9162 §2.1.3.2: whether `proof` shows that `leaf` is at `index` in the tree with this root.
-pub fn verify_inclusion(
-    leaf: Hash,
-    index: u64,
-    size: u64,
-    proof: &[Hash],
-    root: Hash,
-) -> Result<()> {
+pub fn verify_inclusion(leaf: Hash, index: u64, size: u64, proof: &[Hash], root: Hash) -> Result<()> {
     if index >= size {
         return Err(AuditError::Bounds);
     }
@@ -159,42 +139,20 @@ pub fn verify_inclusion(
         node >>= 1;
         last >>= 1;
     }
-    if last == 0 && hash == root {
-        Ok(())
-    } else {
-        Err(AuditError::Proof)
-    }
+    if last == 0 && hash == root { Ok(()) } else { Err(AuditError::Proof) }
 }
 
 /// RFC 9162 §2.1.4.2: whether `proof` shows that the tree of `new` leaves extends that of `old`.
-pub fn verify_consistency(
-    old: u64,
-    old_root: Hash,
-    new: u64,
-    new_root: Hash,
-    proof: &[Hash],
-) -> Result<()> {
+pub fn verify_consistency(old: u64, old_root: Hash, new: u64, new_root: Hash, proof: &[Hash]) -> Result<()> {
     if old > new {
         return Err(AuditError::Bounds);
     }
     if old == new || old == 0 {
-        let roots = if old == new {
-            old_root == new_root
-        } else {
-            old_root == empty_hash()
-        };
-        return if roots && proof.is_empty() {
-            Ok(())
-        } else {
-            Err(AuditError::Proof)
-        };
+        let roots = if old == new { old_root == new_root } else { old_root == empty_hash() };
+        return if roots && proof.is_empty() { Ok(()) } else { Err(AuditError::Proof) };
     }
     let mut rest = proof.iter();
-    let first = if old.is_power_of_two() {
-        old_root
-    } else {
-        *rest.next().ok_or(AuditError::Proof)?
-    };
+    let first = if old.is_power_of_two() { old_root } else { *rest.next().ok_or(AuditError::Proof)? };
     let shift = (old - 1).trailing_ones();
     let (mut node, mut last) = ((old - 1) >> shift, (new - 1) >> shift);
     let (mut old_hash, mut new_hash) = (first, first);
@@ -215,9 +173,5 @@ pub fn verify_consistency(
         node >>= 1;
         last >>= 1;
     }
-    if last == 0 && old_hash == old_root && new_hash == new_root {
-        Ok(())
-    } else {
-        Err(AuditError::Proof)
-    }
+    if last == 0 && old_hash == old_root && new_hash == new_root { Ok(()) } else { Err(AuditError::Proof) }
 }

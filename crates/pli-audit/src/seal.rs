@@ -43,12 +43,7 @@ impl SealedEvent {
             ))
         };
         let (class, time, sequence) = read().ok_or(AuditError::Malformed("sealed event"))?;
-        Ok(Self {
-            bytes,
-            class,
-            time,
-            sequence,
-        })
+        Ok(Self { bytes, class, time, sequence })
     }
     /// The bytes to store.
     #[must_use]
@@ -73,12 +68,7 @@ impl SealedEvent {
     /// The leaf that commits to it.
     #[must_use]
     pub fn leaf(&self) -> Leaf {
-        Leaf {
-            class: self.class,
-            time: self.time,
-            sequence: self.sequence,
-            digest: sha256(&[&self.bytes]),
-        }
+        Leaf { class: self.class, time: self.time, sequence: self.sequence, digest: sha256(&[&self.bytes]) }
     }
 }
 
@@ -95,11 +85,7 @@ impl LogKey {
     #[must_use]
     pub fn new(secret: &Secret32, id: LogKeyId) -> Self {
         let part = |label: &[u8]| hkdf(secret, b"pli KL v1", &[&id.encode(), label]);
-        Self {
-            id,
-            seal: AeadKey::new(&part(b"seal")),
-            nonces: part(b"nonces"),
-        }
+        Self { id, seal: AeadKey::new(&part(b"seal")), nonces: part(b"nonces") }
     }
 
     /// Which one it is.
@@ -123,18 +109,11 @@ impl LogKey {
         let mut material = bytes.clone();
         material.extend_from_slice(&plain);
         let tag = hmac(&self.nonces, &material);
-        let nonce = *tag
-            .first_chunk::<NONCE_BYTES>()
-            .ok_or(AuditError::Malformed("nonce"))?;
+        let nonce = *tag.first_chunk::<NONCE_BYTES>().ok_or(AuditError::Malformed("nonce"))?;
         self.seal.seal(nonce, &bytes, &mut plain);
         bytes.extend_from_slice(&nonce);
         bytes.extend_from_slice(&plain);
-        Ok(SealedEvent {
-            bytes,
-            class: event.class,
-            time: event.time,
-            sequence: event.sequence,
-        })
+        Ok(SealedEvent { bytes, class: event.class, time: event.time, sequence: event.sequence })
     }
 
     /// Opens an event, and checks that it is the one its header says.
@@ -142,21 +121,13 @@ impl LogKey {
         if sealed.key_id() != self.id {
             return Err(AuditError::OtherKey);
         }
-        let (head, rest) = sealed
-            .bytes
-            .split_first_chunk::<HEAD_BYTES>()
-            .ok_or(OpenError)?;
+        let (head, rest) = sealed.bytes.split_first_chunk::<HEAD_BYTES>().ok_or(OpenError)?;
         let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(OpenError)?;
         let mut rest = rest.to_vec();
         let plain = self.seal.open(*nonce, head, &mut rest)?;
         let event = Event::decode(plain)?;
-        let same = (event.class, event.time, event.sequence)
-            == (sealed.class, sealed.time, sealed.sequence);
-        if same {
-            Ok(event)
-        } else {
-            Err(AuditError::Malformed("event"))
-        }
+        let same = (event.class, event.time, event.sequence) == (sealed.class, sealed.time, sealed.sequence);
+        if same { Ok(event) } else { Err(AuditError::Malformed("event")) }
     }
 }
 

@@ -30,23 +30,16 @@ impl TileId {
             return None;
         }
         let hashes = size >> (TILE_HEIGHT * u32::from(level));
-        let left = hashes
-            .saturating_sub(index.checked_mul(TILE_HASHES)?)
-            .min(TILE_HASHES);
+        let left = hashes.saturating_sub(index.checked_mul(TILE_HASHES)?).min(TILE_HASHES);
         let width = u16::try_from(left).ok().filter(|w| *w > 0)?;
-        Some(Self {
-            level,
-            index,
-            width,
-        })
+        Some(Self { level, index, width })
     }
 
     /// All tiles of a tree of `size` leaves, partial ones included.
     pub fn all(size: u64) -> impl Iterator<Item = Self> {
         (0..=LEVEL_MAX).flat_map(move |level| {
             let hashes = size >> (TILE_HEIGHT * u32::from(level));
-            (0..hashes.div_ceil(TILE_HASHES))
-                .filter_map(move |index| Self::in_tree(level, index, size))
+            (0..hashes.div_ceil(TILE_HASHES)).filter_map(move |index| Self::in_tree(level, index, size))
         })
     }
 
@@ -77,16 +70,10 @@ impl TileId {
                 let digits: u64 = part.strip_prefix('x').unwrap_or(part).parse().ok()?;
                 number = number.checked_mul(1000)?.checked_add(digits)?;
             }
-            Some(Self {
-                level,
-                index: number,
-                width,
-            })
+            Some(Self { level, index: number, width })
         };
         // Leading zeros, signs, widths of 0 or 256, missing or surplus `x`: all that is not what path() writes.
-        read()
-            .filter(|tile| tile.path() == path)
-            .ok_or(AuditError::Malformed("tile path"))
+        read().filter(|tile| tile.path() == path).ok_or(AuditError::Malformed("tile path"))
     }
 }
 
@@ -136,10 +123,7 @@ impl Tile {
         if !rest.is_empty() || chunks.len() != usize::from(id.width) {
             return Err(AuditError::Malformed("tile"));
         }
-        Ok(Self {
-            id,
-            hashes: chunks.iter().map(|c| Hash(*c)).collect(),
-        })
+        Ok(Self { id, hashes: chunks.iter().map(|c| Hash(*c)).collect() })
     }
 }
 

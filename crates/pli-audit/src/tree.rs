@@ -71,14 +71,7 @@ impl Tree {
             // Not yet counted in the size: the tile of the leaf that is being appended.
             let index = self.size >> (TILE_HEIGHT * (u32::from(level) + 1)).min(63);
             let hashes = std::mem::take(tile);
-            full.push(Tile {
-                id: TileId {
-                    level,
-                    index,
-                    width: 256,
-                },
-                hashes,
-            });
+            full.push(Tile { id: TileId { level, index, width: 256 }, hashes });
         }
     }
 
@@ -94,29 +87,17 @@ impl Tree {
 
     /// The partial tiles of the present size, as a checkpoint of it needs them.
     pub fn partial_tiles(&self) -> impl Iterator<Item = Tile> + '_ {
-        self.partial
-            .iter()
-            .zip(0_u8..)
-            .filter_map(|(hashes, level)| {
-                let index = self
-                    .size
-                    .checked_shr(TILE_HEIGHT * (u32::from(level) + 1))
-                    .unwrap_or(0);
-                let id = TileId::in_tree(level, index, self.size)?;
-                (!hashes.is_empty()).then(|| Tile {
-                    id,
-                    hashes: hashes.clone(),
-                })
-            })
+        self.partial.iter().zip(0_u8..).filter_map(|(hashes, level)| {
+            let index = self.size.checked_shr(TILE_HEIGHT * (u32::from(level) + 1)).unwrap_or(0);
+            let id = TileId::in_tree(level, index, self.size)?;
+            (!hashes.is_empty()).then(|| Tile { id, hashes: hashes.clone() })
+        })
     }
 
     /// The state to resume from.
     #[must_use]
     pub fn state(&self) -> TreeState {
-        TreeState {
-            size: self.size,
-            partial: self.partial.clone(),
-        }
+        TreeState { size: self.size, partial: self.partial.clone() }
     }
 
     /// The tree that [`Tree::state`] was taken of.
@@ -136,11 +117,7 @@ impl Tree {
                 }
             }
         }
-        Self {
-            size,
-            edge,
-            partial,
-        }
+        Self { size, edge, partial }
     }
 }
 
@@ -196,10 +173,6 @@ impl TreeState {
             partial.push(head.iter().map(|h| Hash(*h)).collect());
             hashes = tail;
         }
-        if slack.is_empty() && hashes.is_empty() {
-            Ok(Self { size, partial })
-        } else {
-            Err(malformed)
-        }
+        if slack.is_empty() && hashes.is_empty() { Ok(Self { size, partial }) } else { Err(malformed) }
     }
 }

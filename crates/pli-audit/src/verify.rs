@@ -118,36 +118,18 @@ impl fmt::Display for Fault {
         match self {
             Self::Leaf { index } => write!(f, "entry {index}: the leaf does not read"),
             Self::Sequence { index, found } => {
-                write!(
-                    f,
-                    "entry {index}: has sequence {found}; an entry was deleted, inserted or moved"
-                )
+                write!(f, "entry {index}: has sequence {found}; an entry was deleted, inserted or moved")
             }
-            Self::Missing { index } => write!(
-                f,
-                "entry {index}: its event is missing before its retention is over"
-            ),
+            Self::Missing { index } => write!(f, "entry {index}: its event is missing before its retention is over"),
             Self::Digest { index } => {
                 write!(f, "entry {index}: its event is not the one that was logged")
             }
             Self::Event { index } => write!(f, "entry {index}: its event does not open"),
-            Self::Root {
-                index, exact: true, ..
-            } => write!(f, "entry {index}: not the one that was signed"),
-            Self::Root {
-                index,
-                size,
-                exact: false,
-            } => {
-                write!(
-                    f,
-                    "entries {index} to {size}: at least one is not the one that was signed"
-                )
+            Self::Root { index, exact: true, .. } => write!(f, "entry {index}: not the one that was signed"),
+            Self::Root { index, size, exact: false } => {
+                write!(f, "entries {index} to {size}: at least one is not the one that was signed")
             }
-            Self::Tile { index } => write!(
-                f,
-                "entry {index}: its tile has another hash; the checkpoint holds"
-            ),
+            Self::Tile { index } => write!(f, "entry {index}: its tile has another hash; the checkpoint holds"),
             Self::Cut { index, size } => {
                 write!(f, "entry {index}: missing; {size} entries were signed")
             }
@@ -194,12 +176,7 @@ pub fn verify(
     checkpoints: &[Checkpoint],
     now: UnixMillis,
 ) -> Result<Report, Fault> {
-    Verifier {
-        keys: &|_| None,
-        tiles: None,
-        may_lack: &|id| id.expired(now),
-    }
-    .run(entries, checkpoints)
+    Verifier { keys: &|_| None, tiles: None, may_lack: &|id| id.expired(now) }.run(entries, checkpoints)
 }
 
 const CLOCK_BACK_MS: i64 = 5_000;
@@ -272,20 +249,14 @@ impl<'a> Run<'a> {
     fn entry(&mut self, index: u64, entry: StoredEntry) -> Result<(), Fault> {
         let leaf = Leaf::decode(&entry.leaf).map_err(|_| Fault::Leaf { index })?;
         if leaf.sequence != index {
-            return Err(Fault::Sequence {
-                index,
-                found: leaf.sequence,
-            });
+            return Err(Fault::Sequence { index, found: leaf.sequence });
         }
         match entry.sealed {
             Some(bytes) => self.event(index, &leaf, bytes)?,
             None if (self.with.may_lack)(leaf.key_id()) => self.destroyed += 1,
             None => return Err(Fault::Missing { index }),
         }
-        if self
-            .latest
-            .is_some_and(|before| leaf.time.0.saturating_add(CLOCK_BACK_MS) < before.0)
-        {
+        if self.latest.is_some_and(|before| leaf.time.0.saturating_add(CLOCK_BACK_MS) < before.0) {
             self.clock_back.get_or_insert(index);
         }
         self.latest = Some(leaf.time);
@@ -309,28 +280,17 @@ impl<'a> Run<'a> {
 
     // A tile that cannot be read tells nothing; the checkpoint decides.
     fn compare_tile(&mut self, index: u64, hash: Hash) {
-        let Some(tiles) = self
-            .with
-            .tiles
-            .filter(|_| self.differs.is_none() && index < self.size_signed)
-        else {
+        let Some(tiles) = self.with.tiles.filter(|_| self.differs.is_none() && index < self.size_signed) else {
             return;
         };
         let number = index / TILE_HASHES;
         if self.tile.as_ref().is_none_or(|(at, _)| *at != number) {
-            let read = TileId::in_tree(0, number, self.size_signed)
-                .and_then(|id| tiles.read_tile(id).ok());
+            let read = TileId::in_tree(0, number, self.size_signed).and_then(|id| tiles.read_tile(id).ok());
             self.tile = Some((number, read.unwrap_or_default()));
         }
-        let stored = usize::try_from(index % TILE_HASHES)
-            .ok()
-            .and_then(|at| self.tile.as_ref()?.1.get(at));
+        let stored = usize::try_from(index % TILE_HASHES).ok().and_then(|at| self.tile.as_ref()?.1.get(at));
         if let Some(stored) = stored.copied().filter(|stored| *stored != hash) {
-            self.differs = Some(Differs {
-                index,
-                before: self.tree.root(),
-                stored,
-            });
+            self.differs = Some(Differs { index, before: self.tree.root(), stored });
         }
     }
 
@@ -338,35 +298,15 @@ impl<'a> Run<'a> {
     // signed tree has another hash in its place. Tiles that were rewritten together with entries prove nothing.
     fn root_fault(&self, checkpoint: &Checkpoint) -> Fault {
         let Checkpoint { size, root, .. } = *checkpoint;
-        let range = Fault::Root {
-            index: self.held,
-            size,
-            exact: false,
-        };
-        let (
-            Some(Differs {
-                index,
-                before,
-                stored,
-            }),
-            Some(tiles),
-        ) = (self.differs, self.with.tiles)
-        else {
+        let range = Fault::Root { index: self.held, size, exact: false };
+        let (Some(Differs { index, before, stored }), Some(tiles)) = (self.differs, self.with.tiles) else {
             return range;
         };
         let prefix = consistency_proof(tiles, index, size)
             .and_then(|proof| verify_consistency(index, before, size, root, &proof));
-        let other = inclusion_proof(tiles, index, size)
-            .and_then(|proof| verify_inclusion(stored, index, size, &proof, root));
-        if prefix.is_ok() && other.is_ok() {
-            Fault::Root {
-                index,
-                size,
-                exact: true,
-            }
-        } else {
-            range
-        }
+        let other =
+            inclusion_proof(tiles, index, size).and_then(|proof| verify_inclusion(stored, index, size, &proof, root));
+        if prefix.is_ok() && other.is_ok() { Fault::Root { index, size, exact: true } } else { range }
     }
 
     fn compare(&mut self) -> Result<(), Fault> {
@@ -394,10 +334,7 @@ impl<'a> Run<'a> {
     fn finish(mut self) -> Result<Report, Fault> {
         let entries = self.tree.size();
         if self.due.next().is_some() {
-            return Err(Fault::Cut {
-                index: entries,
-                size: self.size_signed,
-            });
+            return Err(Fault::Cut { index: entries, size: self.size_signed });
         }
         Ok(Report {
             entries,

@@ -2,13 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use pli_audit::{
-    AuditError, Class, ENTRY_BYTES_MAX, Event, LEAF_BYTES, Leaf, LogKey, LogKeyId, Object, Party,
-    PseudonymKey, SealedEvent, Status,
+    AuditError, Class, ENTRY_BYTES_MAX, Event, LEAF_BYTES, Leaf, LogKey, LogKeyId, Object, Party, PseudonymKey,
+    SealedEvent, Status,
 };
 use pli_crypto::{OpenError, Secret32};
 use pli_types::{
-    AccountId, Action, Actor, EmailId, MailboxId, Protocol, SessionId, SessionInfo, TlsInfo, Uid,
-    UidValidity, UnixMillis,
+    AccountId, Action, Actor, EmailId, MailboxId, Protocol, SessionId, SessionInfo, TlsInfo, Uid, UidValidity,
+    UnixMillis,
 };
 use proptest::prelude::*;
 
@@ -19,10 +19,7 @@ fn session() -> SessionInfo {
         id: SessionId(7),
         protocol: Protocol::Smtp,
         peer: Some("[2001:db8::1]:52000".parse().unwrap()),
-        tls: Some(TlsInfo {
-            version: "TLSv1.3".into(),
-            cipher: "TLS13_AES_256_GCM_SHA384".into(),
-        }),
+        tls: Some(TlsInfo { version: "TLSv1.3".into(), cipher: "TLS13_AES_256_GCM_SHA384".into() }),
         client: Some("mx.example.net".into()),
         actor: Actor::Anonymous,
     }
@@ -43,10 +40,7 @@ fn an_event_reads_as_it_was_made() {
     let pseudonyms = PseudonymKey::new(Secret32::new([1; 32]));
     let event = event(9)
         .on_behalf_of(AccountId::new(3))
-        .object(Object {
-            message: Some(EmailId::new(4)),
-            ..Object::default()
-        })
+        .object(Object { message: Some(EmailId::new(4)), ..Object::default() })
         .account(AccountId::new(3))
         .mailbox(MailboxId::new(5), UidValidity::new(6))
         .uid(Uid::new(7))
@@ -73,26 +67,12 @@ fn an_event_reads_as_it_was_made() {
     }
     assert!(!text.to_lowercase().contains("somebody"), "{text}");
     // A plain event is short: a log of millions is made of these.
-    assert!(
-        Event::new(
-            "p",
-            &SessionInfo::system(SessionId(1)),
-            Action::Operate,
-            NOW
-        )
-        .encode()
-        .unwrap()
-        .len()
-            < 170
-    );
+    assert!(Event::new("p", &SessionInfo::system(SessionId(1)), Action::Operate, NOW).encode().unwrap().len() < 170);
 }
 
 #[test]
 fn pseudonyms_are_keyed_and_stable() {
-    let (one, two) = (
-        PseudonymKey::new(Secret32::new([1; 32])),
-        PseudonymKey::new(Secret32::new([2; 32])),
-    );
+    let (one, two) = (PseudonymKey::new(Secret32::new([1; 32])), PseudonymKey::new(Secret32::new([2; 32])));
     assert_eq!(one.of("a@example.org"), one.of("A@EXAMPLE.org"));
     assert_ne!(one.of("a@example.org"), one.of("b@example.org"));
     assert_ne!(one.of("a@example.org"), two.of("a@example.org"));
@@ -101,16 +81,8 @@ fn pseudonyms_are_keyed_and_stable() {
 #[test]
 fn classes_follow_actions() {
     assert_eq!(event(0).class, Class::Protocol);
-    let admin = Event::new(
-        "s",
-        &SessionInfo::admin(SessionId(1), 0),
-        Action::AccountCreate,
-        NOW,
-    );
-    assert_eq!(
-        (admin.class, admin.result.status),
-        (Class::Administration, Status::Done)
-    );
+    let admin = Event::new("s", &SessionInfo::admin(SessionId(1), 0), Action::AccountCreate, NOW);
+    assert_eq!((admin.class, admin.result.status), (Class::Administration, Status::Done));
     assert_eq!(admin.class(Class::Vault).class, Class::Vault);
 }
 
@@ -120,17 +92,11 @@ fn the_longest_event_fits() {
     let long = "\u{1}".repeat(70_000);
     let wide = "\u{1f4ee}".repeat(70_000);
     for text in [&long, &wide] {
-        let mut event = event(u64::MAX)
-            .refused(text, text)
-            .policy(text, Some(text))
-            .digest(&[0; 32]);
+        let mut event = event(u64::MAX).refused(text, text).policy(text, Some(text)).digest(&[0; 32]);
         event.site.clone_from(text);
         event.object.digest = Some(text.clone());
         event.origin.as_mut().unwrap().client = Some(text.clone());
-        event.origin.as_mut().unwrap().tls = Some(TlsInfo {
-            version: text.clone(),
-            cipher: text.clone(),
-        });
+        event.origin.as_mut().unwrap().tls = Some(TlsInfo { version: text.clone(), cipher: text.clone() });
         for i in 0..20_000 {
             let pseudonym = PseudonymKey::new(Secret32::new([1; 32])).of(&i.to_string());
             event = event.party(Party::Other(pseudonym));
@@ -155,12 +121,7 @@ fn sealed_events_open_whole_and_in_their_place_only() {
     let key_one = key(1, &event);
     let sealed = key_one.seal(&event).unwrap();
     assert_eq!(key_one.open(&sealed).unwrap(), event);
-    assert!(
-        !sealed
-            .as_bytes()
-            .windows(7)
-            .any(|w| w == b"no such" || w == b"deliver")
-    );
+    assert!(!sealed.as_bytes().windows(7).any(|w| w == b"no such" || w == b"deliver"));
     let stored = sealed.as_bytes();
     for i in 0..stored.len() {
         let mut bad = stored.to_vec();
@@ -172,18 +133,11 @@ fn sealed_events_open_whole_and_in_their_place_only() {
         assert!(key_one.open(&bad).is_err(), "byte {i}");
     }
     for cut in 0..stored.len() {
-        let outcome =
-            SealedEvent::from_bytes(stored[..cut].to_vec()).and_then(|s| key_one.open(&s));
+        let outcome = SealedEvent::from_bytes(stored[..cut].to_vec()).and_then(|s| key_one.open(&s));
         assert!(outcome.is_err());
     }
-    assert_eq!(
-        key(2, &event).open(&sealed),
-        Err(AuditError::Open(OpenError))
-    );
-    let other_class = LogKeyId {
-        class: Class::Key,
-        ..event.key_id()
-    };
+    assert_eq!(key(2, &event).open(&sealed), Err(AuditError::Open(OpenError)));
+    let other_class = LogKeyId { class: Class::Key, ..event.key_id() };
     let other = LogKey::new(&Secret32::new([1; 32]), other_class);
     assert_eq!(other.open(&sealed), Err(AuditError::OtherKey));
     assert_eq!(other.seal(&event), Err(AuditError::OtherKey));
@@ -204,16 +158,10 @@ fn leaves() {
     let event = event(5);
     let sealed = key(1, &event).seal(&event).unwrap();
     let leaf = sealed.leaf();
-    assert_eq!(
-        (leaf.class, leaf.time, leaf.sequence),
-        (event.class, event.time, 5)
-    );
+    assert_eq!((leaf.class, leaf.time, leaf.sequence), (event.class, event.time, 5));
     assert_eq!(leaf.digest.0, pli_crypto::sha256(sealed.as_bytes()));
     assert_eq!(Leaf::decode(&leaf.encode()).unwrap(), leaf);
-    assert_eq!(
-        leaf.hash().0,
-        pli_crypto::sha256(&[&[0][..], &leaf.encode()].concat())
-    );
+    assert_eq!(leaf.hash().0, pli_crypto::sha256(&[&[0][..], &leaf.encode()].concat()));
 }
 
 proptest! {

@@ -1,16 +1,11 @@
 //! Tree, tiles and proofs against a second implementation, written word for word after RFC 6962 §2.1.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use std::collections::HashMap;
 
 use pli_audit::{
-    AuditError, Hash, Tile, TileId, Tree, TreeState, consistency_proof, inclusion_proof, leaf_hash,
-    root_from_tiles, verify_consistency, verify_inclusion,
+    AuditError, Hash, Tile, TileId, Tree, TreeState, consistency_proof, inclusion_proof, leaf_hash, root_from_tiles,
+    verify_consistency, verify_inclusion,
 };
 use proptest::prelude::*;
 
@@ -86,10 +81,7 @@ struct Grown {
 }
 
 fn grow(leaves: &[Hash]) -> Grown {
-    let mut grown = Grown {
-        tree: Tree::new(),
-        full: HashMap::new(),
-    };
+    let mut grown = Grown { tree: Tree::new(), full: HashMap::new() };
     for leaf in leaves {
         for tile in grown.tree.append(*leaf) {
             assert!(grown.full.insert(tile.id, tile).is_none());
@@ -102,13 +94,9 @@ impl Grown {
     // Serves what exists at the present size only: full tiles, and the partial ones of this size.
     fn read(&self, id: TileId) -> Result<Vec<Hash>, AuditError> {
         let full = TileId { width: 256, ..id };
-        let partial = self
-            .tree
-            .partial_tiles()
-            .find(|t| t.id.level == id.level && t.id.index == id.index);
+        let partial = self.tree.partial_tiles().find(|t| t.id.level == id.level && t.id.index == id.index);
         let tile = self.full.get(&full).cloned().or(partial);
-        tile.map(|t| t.hashes)
-            .ok_or_else(|| AuditError::Tile(id.path()))
+        tile.map(|t| t.hashes).ok_or_else(|| AuditError::Tile(id.path()))
     }
 }
 
@@ -128,71 +116,28 @@ fn roots_of_all_small_sizes() {
 // Known answers of the certificate transparency reference tests, quoted in many implementations: these eight entries.
 #[test]
 fn known_roots() {
-    let hex = |t: &str| {
-        (0..t.len())
-            .step_by(2)
-            .map(|i| u8::from_str_radix(&t[i..i + 2], 16).unwrap())
-            .collect::<Vec<_>>()
-    };
-    let entries = [
-        "",
-        "00",
-        "10",
-        "2021",
-        "3031",
-        "40414243",
-        "5051525354555657",
-        "606162636465666768696a6b6c6d6e6f",
-    ];
+    let hex =
+        |t: &str| (0..t.len()).step_by(2).map(|i| u8::from_str_radix(&t[i..i + 2], 16).unwrap()).collect::<Vec<_>>();
+    let entries = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];
     let mut tree = Tree::new();
     let mut roots = vec![tree.root().to_string()];
     for entry in entries {
         tree.append(leaf_hash(&hex(entry)));
         roots.push(tree.root().to_string());
     }
-    assert_eq!(
-        roots[0],
-        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    );
-    assert_eq!(
-        roots[1],
-        "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
-    );
-    assert_eq!(
-        roots[2],
-        "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125"
-    );
-    assert_eq!(
-        roots[8],
-        "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"
-    );
+    assert_eq!(roots[0], "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    assert_eq!(roots[1], "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d");
+    assert_eq!(roots[2], "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125");
+    assert_eq!(roots[8], "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328");
 }
 
 // The specification's example: a tree of 70,000, and one of 256.
 #[test]
 fn tiles_of_the_specification() {
     let tiles: Vec<TileId> = TileId::all(70_000).collect();
-    let count = |level, partial| {
-        tiles
-            .iter()
-            .filter(|t| t.level == level && t.is_partial() == partial)
-            .count()
-    };
-    assert_eq!(
-        [
-            count(0, false),
-            count(0, true),
-            count(1, false),
-            count(1, true),
-            count(2, true)
-        ],
-        [273, 1, 1, 1, 1]
-    );
-    let widths: Vec<u16> = tiles
-        .iter()
-        .filter(|t| t.is_partial())
-        .map(|t| t.width)
-        .collect();
+    let count = |level, partial| tiles.iter().filter(|t| t.level == level && t.is_partial() == partial).count();
+    assert_eq!([count(0, false), count(0, true), count(1, false), count(1, true), count(2, true)], [273, 1, 1, 1, 1]);
+    let widths: Vec<u16> = tiles.iter().filter(|t| t.is_partial()).map(|t| t.width).collect();
     assert_eq!((widths, tiles.len()), (vec![112, 17, 1], 277));
     let small: Vec<String> = TileId::all(256).map(|t| t.path()).collect();
     assert_eq!(small, ["tile/0/000", "tile/1/000.p/1"]);
@@ -219,10 +164,7 @@ fn tiles_hold_the_subtrees() {
         full += usize::from(!id.is_partial());
     }
     assert_eq!(full, grown.full.len());
-    assert_eq!(
-        root_from_tiles(&|id| grown.read(id), 66_000).unwrap(),
-        grown.tree.root()
-    );
+    assert_eq!(root_from_tiles(&|id| grown.read(id), 66_000).unwrap(), grown.tree.root());
     // Proofs that need all three levels.
     for index in [0, 255, 256, 65_535, 65_536, 65_999] {
         let proof = inclusion_proof(&|id| grown.read(id), index, 66_000).unwrap();
@@ -234,14 +176,7 @@ fn tiles_hold_the_subtrees() {
 
 #[test]
 fn paths() {
-    let path = |index, width| {
-        TileId {
-            level: 0,
-            index,
-            width,
-        }
-        .path()
-    };
+    let path = |index, width| TileId { level: 0, index, width }.path();
     assert_eq!(path(1_067, 5), "tile/0/x001/067.p/5");
     assert_eq!(path(1_234_067, 256), "tile/0/x001/x234/067");
     assert_eq!(path(0, 256), "tile/0/000");
@@ -276,8 +211,7 @@ fn bounds() {
     assert_eq!(consistency_proof(&reader, 6, 5), Err(AuditError::Bounds));
     assert_eq!(root_from_tiles(&reader, 0).unwrap(), Tree::new().root());
     // A reader without tiles gives an error, not a proof.
-    let nothing =
-        |id: TileId| -> Result<Vec<Hash>, AuditError> { Err(AuditError::Tile(id.path())) };
+    let nothing = |id: TileId| -> Result<Vec<Hash>, AuditError> { Err(AuditError::Tile(id.path())) };
     assert!(inclusion_proof(&nothing, 0, 5).is_err());
     let short = |_: TileId| -> Result<Vec<Hash>, AuditError> { Ok(Vec::new()) };
     assert!(root_from_tiles(&short, 5).is_err());

@@ -42,16 +42,7 @@ impl Aad {
     /// Associated data of a blob with this role in this store. A role is at most 31 bytes; what is beyond is cut.
     #[must_use]
     pub const fn new(role: &'static str, store: StoreId) -> Self {
-        Self {
-            role,
-            format: 1,
-            store,
-            account: None,
-            message: None,
-            body: None,
-            epoch: None,
-            chunk: None,
-        }
+        Self { role, format: 1, store, account: None, message: None, body: None, epoch: None, chunk: None }
     }
     /// The context of an account's keys, as [`crate::KeyStore`] wants it.
     #[must_use]
@@ -104,10 +95,7 @@ impl Aad {
     /// The bytes to seal with. No allocation.
     #[must_use]
     pub fn encode(&self) -> AadBytes {
-        let mut out = AadBytes {
-            bytes: [0; AAD_BYTES_MAX],
-            len: 0,
-        };
+        let mut out = AadBytes { bytes: [0; AAD_BYTES_MAX], len: 0 };
         let present = u8::from(self.account.is_some())
             | u8::from(self.message.is_some()) << 1
             | u8::from(self.body.is_some()) << 2

@@ -35,8 +35,7 @@ pub struct AccountKeyBlob {
 
 impl AccountKeyBlob {
     /// Length of the encoding.
-    pub const BYTES: usize =
-        3 + 1 + 8 + 4 + 2 * P256_PUBLIC_BYTES + crate::NONCE_BYTES + WRAPPED_BYTES;
+    pub const BYTES: usize = 3 + 1 + 8 + 4 + 2 * P256_PUBLIC_BYTES + crate::NONCE_BYTES + WRAPPED_BYTES;
 
     /// The version of the root key that wraps it: a rotation of K0 rewraps the older ones.
     #[must_use]
@@ -111,29 +110,18 @@ impl AccountSecret {
         for _ in 0..4 {
             fill(ikm.as_mut())?;
             if let Ok(signing) = SigningKey::from_slice(ikm.as_ref()) {
-                return Ok(Self {
-                    encryption,
-                    encryption_public,
-                    signing,
-                });
+                return Ok(Self { encryption, encryption_public, signing });
             }
         }
         Err(CryptoError::Random)
     }
 
-    pub(crate) fn wrap(
-        &self,
-        key: &AeadKey,
-        root: RootId,
-        root_version: u32,
-        ctx: &Aad,
-    ) -> Result<AccountKeyBlob> {
+    pub(crate) fn wrap(&self, key: &AeadKey, root: RootId, root_version: u32, ctx: &Aad) -> Result<AccountKeyBlob> {
         let malformed = || CryptoError::Malformed("account key");
         let mut encryption = [0; P256_PUBLIC_BYTES];
         encryption.copy_from_slice(&self.encryption_public.to_bytes());
         let point = self.signing.verifying_key().to_encoded_point(false);
-        let signature: [u8; P256_PUBLIC_BYTES] =
-            point.as_bytes().try_into().map_err(|_| malformed())?;
+        let signature: [u8; P256_PUBLIC_BYTES] = point.as_bytes().try_into().map_err(|_| malformed())?;
         let mut wrapped = Zeroizing::new([0; WRAPPED_BYTES]);
         let (private, tag) = wrapped.split_at_mut(PRIVATE_BYTES);
         let (first, second) = private.split_at_mut(32);
@@ -143,14 +131,7 @@ impl AccountSecret {
         let nonce = random_bytes()?;
         let aad = wrap_aad(ctx, root_version, &encryption, &signature);
         tag.copy_from_slice(&key.seal_detached(nonce, &aad, private));
-        Ok(AccountKeyBlob {
-            root,
-            root_version,
-            encryption,
-            signature,
-            nonce,
-            wrapped: *wrapped,
-        })
+        Ok(AccountKeyBlob { root, root_version, encryption, signature, nonce, wrapped: *wrapped })
     }
 
     pub(crate) fn unwrap(key: &AeadKey, blob: &AccountKeyBlob, ctx: &Aad) -> Result<Self> {
@@ -160,13 +141,8 @@ impl AccountSecret {
         let (first, second) = private.split_at_checked(32).ok_or(OpenError)?;
         let encryption = <P256 as Kem>::PrivateKey::from_bytes(first).map_err(|_| OpenError)?;
         let signing = SigningKey::from_slice(second).map_err(|_| OpenError)?;
-        let encryption_public =
-            <P256 as Kem>::PublicKey::from_bytes(&blob.encryption).map_err(|_| OpenError)?;
-        Ok(Self {
-            encryption,
-            encryption_public,
-            signing,
-        })
+        let encryption_public = <P256 as Kem>::PublicKey::from_bytes(&blob.encryption).map_err(|_| OpenError)?;
+        Ok(Self { encryption, encryption_public, signing })
     }
 
     pub(crate) fn create_epoch(&self, ctx: &Aad, epoch: Epoch) -> Result<EpochBlob> {
@@ -180,12 +156,7 @@ impl AccountSecret {
             &secret.private_bytes(),
         )?;
         let signature: Signature = self.signing.sign(&public.signed_bytes(ctx, epoch));
-        Ok(EpochBlob {
-            epoch,
-            public,
-            sealed,
-            signature: signature.to_bytes().into(),
-        })
+        Ok(EpochBlob { epoch, public, sealed, signature: signature.to_bytes().into() })
     }
 
     pub(crate) fn open_epoch(&self, ctx: &Aad, blob: &EpochBlob) -> Result<EpochSecret> {

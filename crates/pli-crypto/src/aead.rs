@@ -20,13 +20,9 @@ pub struct AeadKey(LessSafeKey);
 impl AeadKey {
     /// Expands the key.
     #[must_use]
-    #[expect(
-        clippy::expect_used,
-        reason = "AES-256 takes exactly the 32 bytes that the type carries"
-    )]
+    #[expect(clippy::expect_used, reason = "AES-256 takes exactly the 32 bytes that the type carries")]
     pub fn new(key: &Secret32) -> Self {
-        let unbound =
-            UnboundKey::new(&AES_256_GCM, key.expose()).expect("32 bytes are an AES-256 key");
+        let unbound = UnboundKey::new(&AES_256_GCM, key.expose()).expect("32 bytes are an AES-256 key");
         Self(LessSafeKey::new(unbound))
     }
 
@@ -38,23 +34,11 @@ impl AeadKey {
 
     /// Seals in place; the tag goes where the caller wants it.
     #[must_use]
-    #[expect(
-        clippy::expect_used,
-        reason = "GCM refuses only over 64 GiB, which no buffer of the server reaches"
-    )]
-    pub fn seal_detached(
-        &self,
-        nonce: [u8; NONCE_BYTES],
-        aad: &[u8],
-        in_out: &mut [u8],
-    ) -> [u8; TAG_BYTES] {
+    #[expect(clippy::expect_used, reason = "GCM refuses only over 64 GiB, which no buffer of the server reaches")]
+    pub fn seal_detached(&self, nonce: [u8; NONCE_BYTES], aad: &[u8], in_out: &mut [u8]) -> [u8; TAG_BYTES] {
         let tag = self
             .0
-            .seal_in_place_separate_tag(
-                Nonce::assume_unique_for_key(nonce),
-                RingAad::from(aad),
-                in_out,
-            )
+            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), RingAad::from(aad), in_out)
             .expect("under 64 GiB");
         let mut out = [0; TAG_BYTES];
         out.copy_from_slice(tag.as_ref());
@@ -69,13 +53,7 @@ impl AeadKey {
         aad: &[u8],
         in_out: &'a mut [u8],
     ) -> Result<&'a mut [u8], OpenError> {
-        self.0
-            .open_in_place(
-                Nonce::assume_unique_for_key(nonce),
-                RingAad::from(aad),
-                in_out,
-            )
-            .map_err(|_| OpenError)
+        self.0.open_in_place(Nonce::assume_unique_for_key(nonce), RingAad::from(aad), in_out).map_err(|_| OpenError)
     }
 
     /// The tag over associated data alone (GMAC): authenticates what is not encrypted.
@@ -85,12 +63,7 @@ impl AeadKey {
     }
 
     /// Checks a tag of [`AeadKey::tag_only`].
-    pub fn verify_tag(
-        &self,
-        nonce: [u8; NONCE_BYTES],
-        aad: &[u8],
-        tag: &[u8; TAG_BYTES],
-    ) -> Result<(), OpenError> {
+    pub fn verify_tag(&self, nonce: [u8; NONCE_BYTES], aad: &[u8], tag: &[u8; TAG_BYTES]) -> Result<(), OpenError> {
         let mut tag = *tag;
         self.open(nonce, aad, &mut tag).map(|_| ())
     }
@@ -106,8 +79,7 @@ impl fmt::Debug for AeadKey {
 // fail, whereas ring's own HKDF has an error for lengths that never occur here.
 fn hkdf_block(ikm: &[u8], salt: &[u8], info: &[&[u8]]) -> Secret32 {
     let prk = ring_hmac::sign(&ring_hmac::Key::new(ring_hmac::HMAC_SHA256, salt), ikm);
-    let mut ctx =
-        ring_hmac::Context::with_key(&ring_hmac::Key::new(ring_hmac::HMAC_SHA256, prk.as_ref()));
+    let mut ctx = ring_hmac::Context::with_key(&ring_hmac::Key::new(ring_hmac::HMAC_SHA256, prk.as_ref()));
     for part in info {
         ctx.update(part);
     }
@@ -126,10 +98,7 @@ pub fn hkdf(ikm: &Secret32, salt: &[u8], info: &[&[u8]]) -> Secret32 {
 /// HMAC-SHA256, for keyed pseudonyms and blind indexes.
 #[must_use]
 pub fn hmac(key: &Secret32, message: &[u8]) -> [u8; 32] {
-    let tag = ring_hmac::sign(
-        &ring_hmac::Key::new(ring_hmac::HMAC_SHA256, key.expose()),
-        message,
-    );
+    let tag = ring_hmac::sign(&ring_hmac::Key::new(ring_hmac::HMAC_SHA256, key.expose()), message);
     let mut out = [0; 32];
     out.copy_from_slice(tag.as_ref());
     out
@@ -149,51 +118,29 @@ mod tests {
     use super::*;
 
     fn hex(text: &str) -> Vec<u8> {
-        (0..text.len())
-            .step_by(2)
-            .map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap())
-            .collect()
+        (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
     }
 
     // RFC 5869 appendix A.1 to A.3; the first 32 of the 42 or 82 bytes of output.
     #[test]
     fn hkdf_known_answers() {
-        let a1 = hkdf_block(
-            &[0x0b; 22],
-            &hex("000102030405060708090a0b0c"),
-            &[&hex("f0f1f2f3f4"), &hex("f5f6f7f8f9")],
-        );
-        assert_eq!(
-            a1.expose()[..],
-            hex("3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf")
-        );
+        let a1 = hkdf_block(&[0x0b; 22], &hex("000102030405060708090a0b0c"), &[&hex("f0f1f2f3f4"), &hex("f5f6f7f8f9")]);
+        assert_eq!(a1.expose()[..], hex("3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf"));
         let range = |a: u8, b: u8| (a..=b).collect::<Vec<u8>>();
         let a2 = hkdf_block(&range(0, 0x4f), &range(0x60, 0xaf), &[&range(0xb0, 0xff)]);
-        assert_eq!(
-            a2.expose()[..],
-            hex("b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c")
-        );
+        assert_eq!(a2.expose()[..], hex("b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c"));
         let a3 = hkdf_block(&[0x0b; 22], &[], &[]);
-        assert_eq!(
-            a3.expose()[..],
-            hex("8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d")
-        );
+        assert_eq!(a3.expose()[..], hex("8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d"));
     }
 
     // The GCM specification's test cases 13 and 14 (256-bit zero key).
     #[test]
     fn gcm_known_answers() {
         let key = AeadKey::new(&Secret32::new([0; 32]));
-        assert_eq!(
-            key.tag_only([0; 12], &[])[..],
-            hex("530f8afbc74536b9a963b4f1c4cb738b")
-        );
+        assert_eq!(key.tag_only([0; 12], &[])[..], hex("530f8afbc74536b9a963b4f1c4cb738b"));
         let mut data = vec![0; 16];
         key.seal([0; 12], &[], &mut data);
-        assert_eq!(
-            data,
-            hex("cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919")
-        );
+        assert_eq!(data, hex("cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919"));
     }
 
     #[test]
@@ -207,17 +154,11 @@ mod tests {
             assert_eq!(key.open([7; 12], b"here", &mut bad), Err(OpenError));
         }
         for cut in 0..sealed.len() {
-            assert!(
-                key.open([7; 12], b"here", &mut sealed.clone()[..cut])
-                    .is_err()
-            );
+            assert!(key.open([7; 12], b"here", &mut sealed.clone()[..cut]).is_err());
         }
         assert!(key.open([7; 12], b"there", &mut sealed.clone()).is_err());
         assert!(key.open([8; 12], b"here", &mut sealed.clone()).is_err());
-        assert_eq!(
-            key.open([7; 12], b"here", &mut sealed).unwrap(),
-            b"plain text"
-        );
+        assert_eq!(key.open([7; 12], b"here", &mut sealed).unwrap(), b"plain text");
     }
 
     #[test]

@@ -82,10 +82,7 @@ impl EpochBlob {
             .verify(&self.public.signed_bytes(ctx, self.epoch), &self.signature)
             .map_err(|_| OpenError)?;
         let key = <X25519 as Kem>::PublicKey::from_bytes(&self.public.0).map_err(|_| OpenError)?;
-        Ok(EpochPublic {
-            epoch: self.epoch,
-            key,
-        })
+        Ok(EpochPublic { epoch: self.epoch, key })
     }
 
     /// The bytes to store.
@@ -149,28 +146,17 @@ impl EpochPublic {
     }
     /// Seals K3 by HPKE. `aad` says whose and which message.
     pub fn seal_key(&self, key: &MessageKey, aad: &[u8]) -> Result<SealedKey> {
-        hpke_seal::seal::<X25519, { SealedKey::BYTES }>(
-            &self.key,
-            &seal_info(self.epoch),
-            aad,
-            &key.0,
-        )
-        .map(SealedKey)
+        hpke_seal::seal::<X25519, { SealedKey::BYTES }>(&self.key, &seal_info(self.epoch), aad, &key.0).map(SealedKey)
     }
     /// The same as a row keeps it.
     pub fn seal(&self, key: &MessageKey, aad: &[u8]) -> Result<KeyWrap> {
-        Ok(KeyWrap::Sealed {
-            epoch: self.epoch,
-            bytes: self.seal_key(key, aad)?,
-        })
+        Ok(KeyWrap::Sealed { epoch: self.epoch, bytes: self.seal_key(key, aad)? })
     }
 }
 
 impl fmt::Debug for EpochPublic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EpochPublic")
-            .field("epoch", &self.epoch)
-            .finish_non_exhaustive()
+        f.debug_struct("EpochPublic").field("epoch", &self.epoch).finish_non_exhaustive()
     }
 }
 
@@ -191,34 +177,19 @@ impl EpochSecret {
     }
 
     pub(crate) fn from_private(epoch: Epoch, private: &Secret32) -> Result<Self, OpenError> {
-        let private =
-            <X25519 as Kem>::PrivateKey::from_bytes(private.expose()).map_err(|_| OpenError)?;
+        let private = <X25519 as Kem>::PrivateKey::from_bytes(private.expose()).map_err(|_| OpenError)?;
         let public = X25519::sk_to_pk(&private);
         Ok(Self::build(epoch, private, &public))
     }
 
-    fn build(
-        epoch: Epoch,
-        private: <X25519 as Kem>::PrivateKey,
-        public: &<X25519 as Kem>::PublicKey,
-    ) -> Self {
+    fn build(epoch: Epoch, private: <X25519 as Kem>::PrivateKey, public: &<X25519 as Kem>::PublicKey) -> Self {
         let mut bytes = Zeroizing::new([0; 32]);
         private.write_exact(bytes.as_mut());
-        let derive = hkdf(
-            &Secret32::new(*bytes),
-            b"pli K2 v1",
-            &[b"derive", &epoch.0.to_be_bytes()],
-        );
+        let derive = hkdf(&Secret32::new(*bytes), b"pli K2 v1", &[b"derive", &epoch.0.to_be_bytes()]);
         let wrap = AeadKey::new(&hkdf(&derive, b"pli K2 wrap v1", &[]));
         let mut raw = [0; 32];
         public.write_exact(&mut raw);
-        Self {
-            epoch,
-            private,
-            public: PublicPart(raw),
-            derive,
-            wrap,
-        }
+        Self { epoch, private, public: PublicPart(raw), derive, wrap }
     }
 
     pub(crate) fn private_bytes(&self) -> Secret32 {
@@ -245,8 +216,7 @@ impl EpochSecret {
 
     /// Opens a seal of [`EpochPublic::seal_key`]: one curve operation.
     pub fn open_seal(&self, sealed: &SealedKey, aad: &[u8]) -> Result<MessageKey, OpenError> {
-        hpke_seal::open::<X25519>(&self.private, &seal_info(self.epoch), aad, &sealed.0)
-            .map(MessageKey)
+        hpke_seal::open::<X25519>(&self.private, &seal_info(self.epoch), aad, &sealed.0).map(MessageKey)
     }
 
     /// Wraps K3 under the derived key, with a random nonce (one wrap for each message and epoch: far below 2^32).
@@ -269,13 +239,7 @@ impl EpochSecret {
             KeyWrap::Sealed { bytes, .. } => {
                 let key = self.open_seal(bytes, aad)?;
                 let bytes = self.wrap_key(&key, aad)?;
-                Ok((
-                    key,
-                    Some(KeyWrap::Wrapped {
-                        epoch: self.epoch,
-                        bytes,
-                    }),
-                ))
+                Ok((key, Some(KeyWrap::Wrapped { epoch: self.epoch, bytes })))
             }
         }
     }
@@ -283,8 +247,6 @@ impl EpochSecret {
 
 impl fmt::Debug for EpochSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EpochSecret")
-            .field("epoch", &self.epoch)
-            .finish_non_exhaustive()
+        f.debug_struct("EpochSecret").field("epoch", &self.epoch).finish_non_exhaustive()
     }
 }

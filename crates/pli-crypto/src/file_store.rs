@@ -57,13 +57,7 @@ impl Root {
         }
         let accounts = AeadKey::new(&part(b"accounts"));
         let wraps = AeadKey::new(&part(b"wraps"));
-        Self {
-            version,
-            id: RootId(id),
-            accounts,
-            wraps,
-            secret,
-        }
+        Self { version, id: RootId(id), accounts, wraps, secret }
     }
 }
 
@@ -76,10 +70,7 @@ pub struct FileKeyStore {
 impl FileKeyStore {
     /// A new root key, and the contents of the file to write (mode 0600) before anything is wrapped under it.
     pub fn generate(passphrase: Option<&SecretString>) -> Result<(Self, SecretBytes)> {
-        let store = Self {
-            older: Vec::new(),
-            current: Root::new(1, Secret32::generate()?),
-        };
+        let store = Self { older: Vec::new(), current: Root::new(1, Secret32::generate()?) };
         let contents = store.encode(passphrase)?;
         Ok((store, contents))
     }
@@ -88,25 +79,16 @@ impl FileKeyStore {
     /// still opens, until it is rewrapped and the older versions are left out with [`FileKeyStore::forget_older`].
     pub fn rotate(self, passphrase: Option<&SecretString>) -> Result<(Self, SecretBytes)> {
         let Self { mut older, current } = self;
-        let version = current
-            .version
-            .checked_add(1)
-            .ok_or(CryptoError::Malformed("root key version"))?;
+        let version = current.version.checked_add(1).ok_or(CryptoError::Malformed("root key version"))?;
         older.push(current);
-        let store = Self {
-            older,
-            current: Root::new(version, Secret32::generate()?),
-        };
+        let store = Self { older, current: Root::new(version, Secret32::generate()?) };
         let contents = store.encode(passphrase)?;
         Ok((store, contents))
     }
 
     /// Leaves out all versions but the present one; after everything was rewrapped.
     pub fn forget_older(self, passphrase: Option<&SecretString>) -> Result<(Self, SecretBytes)> {
-        let store = Self {
-            older: Vec::new(),
-            current: self.current,
-        };
+        let store = Self { older: Vec::new(), current: self.current };
         let contents = store.encode(passphrase)?;
         Ok((store, contents))
     }
@@ -123,12 +105,7 @@ impl FileKeyStore {
                 None
             }
             Some(passphrase) => {
-                let kdf = Kdf {
-                    memory_kib: KDF_MEMORY_KIB,
-                    passes: KDF_PASSES,
-                    lanes: 1,
-                    salt: random_bytes()?,
-                };
+                let kdf = Kdf { memory_kib: KDF_MEMORY_KIB, passes: KDF_PASSES, lanes: 1, salt: random_bytes()? };
                 writeln!(text, "{}", kdf.line()).map_err(broken)?;
                 Some((kdf.key(passphrase)?, kdf.line()))
             }
@@ -148,25 +125,18 @@ impl FileKeyStore {
     /// Reads a key file. Says apart: no key file, damaged, passphrase missing, wrong or given in vain.
     pub fn open(contents: &[u8], passphrase: Option<&SecretString>) -> Result<Self> {
         let broken = CryptoError::DamagedKeyFile;
-        let rest = contents
-            .strip_prefix(MAGIC.as_bytes())
-            .ok_or(CryptoError::NotAKeyFile)?;
+        let rest = contents.strip_prefix(MAGIC.as_bytes()).ok_or(CryptoError::NotAKeyFile)?;
         if rest.len() > FILE_BYTES_MAX {
             return Err(broken);
         }
         let text = std::str::from_utf8(contents).map_err(|_| CryptoError::DamagedKeyFile)?;
         let at = text.rfind("check ").ok_or(CryptoError::DamagedKeyFile)?;
-        let (above, check) = text
-            .split_at_checked(at)
-            .ok_or(CryptoError::DamagedKeyFile)?;
+        let (above, check) = text.split_at_checked(at).ok_or(CryptoError::DamagedKeyFile)?;
         if check_line(above.as_bytes()).trim_end() != check.trim_end() {
             return Err(broken);
         }
         let mut lines = above.lines();
-        let version = lines
-            .next()
-            .and_then(|l| l.strip_prefix(MAGIC))
-            .and_then(|v| v.parse().ok());
+        let version = lines.next().and_then(|l| l.strip_prefix(MAGIC)).and_then(|v| v.parse().ok());
         match version {
             Some(FILE_VERSION) => {}
             Some(other) => return Err(CryptoError::Version("root key file", other)),
@@ -177,12 +147,9 @@ impl FileKeyStore {
             ("protection none", None) => None,
             ("protection none", Some(_)) => return Err(CryptoError::PassphraseNotUsed),
             (_, None) => return Err(CryptoError::PassphraseNeeded),
-            (line, Some(passphrase)) => Some((
-                Kdf::parse(line)
-                    .ok_or(CryptoError::DamagedKeyFile)?
-                    .key(passphrase)?,
-                line,
-            )),
+            (line, Some(passphrase)) => {
+                Some((Kdf::parse(line).ok_or(CryptoError::DamagedKeyFile)?.key(passphrase)?, line))
+            }
         };
         let mut roots = Vec::new();
         for line in lines {
@@ -192,36 +159,21 @@ impl FileKeyStore {
                 return Err(broken);
             }
             roots.push(match &key {
-                None => Root::new(
-                    version,
-                    plain_root(&field).ok_or(CryptoError::DamagedKeyFile)?,
-                ),
+                None => Root::new(version, plain_root(&field).ok_or(CryptoError::DamagedKeyFile)?),
                 Some((key, line)) => open_root(key, line, version, &field)?,
             });
         }
         let current = roots.pop().ok_or(CryptoError::DamagedKeyFile)?;
-        Ok(Self {
-            older: roots,
-            current,
-        })
+        Ok(Self { older: roots, current })
     }
 
     fn root(&self, id: RootId, version: u32) -> Result<&Root> {
-        let found = self
-            .older
-            .iter()
-            .chain([&self.current])
-            .find(|r| r.id == id);
+        let found = self.older.iter().chain([&self.current]).find(|r| r.id == id);
         match found {
             Some(root) if root.version == version => Ok(root),
             Some(_) => Err(OpenError.into()),
             // The id is unknown: a version beyond or before those in the file, or a file of another store.
-            None if self
-                .older
-                .iter()
-                .chain([&self.current])
-                .all(|r| r.version != version) =>
-            {
+            None if self.older.iter().chain([&self.current]).all(|r| r.version != version) => {
                 Err(CryptoError::RootVersion(version))
             }
             None => Err(CryptoError::OtherRoot),
@@ -246,10 +198,7 @@ fn check_line(above: &[u8]) -> String {
 
 fn parse_key_line(line: &str) -> Option<(u32, Zeroizing<Vec<u8>>)> {
     let (version, field) = line.strip_prefix("key ")?.split_once(' ')?;
-    Some((
-        version.parse().ok()?,
-        Zeroizing::new(BASE64.decode(field).ok()?),
-    ))
+    Some((version.parse().ok()?, Zeroizing::new(BASE64.decode(field).ok()?)))
 }
 
 fn plain_root(field: &[u8]) -> Option<Secret32> {
@@ -271,18 +220,12 @@ fn seal_root(key: &AeadKey, line: &str, root: &Root) -> Result<Vec<u8>> {
 }
 
 fn open_root(key: &AeadKey, line: &str, version: u32, field: &[u8]) -> Result<Root> {
-    let (nonce, sealed) = field
-        .split_first_chunk::<NONCE_BYTES>()
-        .ok_or(CryptoError::DamagedKeyFile)?;
+    let (nonce, sealed) = field.split_first_chunk::<NONCE_BYTES>().ok_or(CryptoError::DamagedKeyFile)?;
     let mut sealed = Zeroizing::new(sealed.to_vec());
     // The check line held, so the bytes are as written: what does not open has another passphrase.
-    let plain = key
-        .open(*nonce, &root_aad(line, version), &mut sealed)
-        .map_err(|OpenError| CryptoError::WrongPassphrase)?;
-    Ok(Root::new(
-        version,
-        plain_root(plain).ok_or(CryptoError::DamagedKeyFile)?,
-    ))
+    let plain =
+        key.open(*nonce, &root_aad(line, version), &mut sealed).map_err(|OpenError| CryptoError::WrongPassphrase)?;
+    Ok(Root::new(version, plain_root(plain).ok_or(CryptoError::DamagedKeyFile)?))
 }
 
 /// How a passphrase becomes a key.
@@ -295,16 +238,8 @@ struct Kdf {
 
 impl Kdf {
     fn line(&self) -> String {
-        let Self {
-            memory_kib,
-            passes,
-            lanes,
-            salt,
-        } = self;
-        format!(
-            "protection argon2id m={memory_kib} t={passes} p={lanes} salt={}",
-            BASE64.encode(salt)
-        )
+        let Self { memory_kib, passes, lanes, salt } = self;
+        format!("protection argon2id m={memory_kib} t={passes} p={lanes} salt={}", BASE64.encode(salt))
     }
     fn parse(line: &str) -> Option<Self> {
         let mut words = line.strip_prefix("protection argon2id ")?.split(' ');
@@ -315,21 +250,12 @@ impl Kdf {
         let memory_kib = number("m=", KDF_MEMORY_KIB_MAX)?;
         let passes = number("t=", KDF_PASSES_MAX)?;
         let lanes = number("p=", 16)?;
-        let salt = BASE64
-            .decode(words.next()?.strip_prefix("salt=")?)
-            .ok()?
-            .try_into()
-            .ok()?;
-        words.next().is_none().then_some(Self {
-            memory_kib,
-            passes,
-            lanes,
-            salt,
-        })
+        let salt = BASE64.decode(words.next()?.strip_prefix("salt=")?).ok()?.try_into().ok()?;
+        words.next().is_none().then_some(Self { memory_kib, passes, lanes, salt })
     }
     fn key(&self, passphrase: &SecretString) -> Result<AeadKey> {
-        let params = Params::new(self.memory_kib, self.passes, self.lanes, Some(32))
-            .map_err(|_| CryptoError::Password)?;
+        let params =
+            Params::new(self.memory_kib, self.passes, self.lanes, Some(32)).map_err(|_| CryptoError::Password)?;
         let mut out = Zeroizing::new([0; 32]);
         Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
             .hash_password_into(passphrase.expose().as_bytes(), &self.salt, out.as_mut())
@@ -355,12 +281,7 @@ impl KeyStore for FileKeyStore {
         self.account(blob, ctx)?.create_epoch(ctx, epoch)
     }
 
-    fn open_epoch(
-        &self,
-        blob: &AccountKeyBlob,
-        ctx: &Aad,
-        epoch: &EpochBlob,
-    ) -> Result<EpochSecret> {
+    fn open_epoch(&self, blob: &AccountKeyBlob, ctx: &Aad, epoch: &EpochBlob) -> Result<EpochSecret> {
         self.account(blob, ctx)?.open_epoch(ctx, epoch)
     }
 
@@ -368,19 +289,10 @@ impl KeyStore for FileKeyStore {
         let root = &self.current;
         let nonce: [u8; NONCE_BYTES] = random_bytes()?;
         let mut sealed = Zeroizing::new(*secret.expose());
-        let tag = root
-            .wraps
-            .seal_detached(nonce, &wrap_aad(role, root.version), sealed.as_mut());
+        let tag = root.wraps.seal_detached(nonce, &wrap_aad(role, root.version), sealed.as_mut());
         let version = root.version.to_be_bytes();
         let mut out = Vec::with_capacity(WRAP_BYTES);
-        for part in [
-            &[WRAP_VERSION][..],
-            &root.id.0,
-            &version,
-            &nonce,
-            &sealed[..],
-            &tag,
-        ] {
+        for part in [&[WRAP_VERSION][..], &root.id.0, &version, &nonce, &sealed[..], &tag] {
             out.extend_from_slice(part);
         }
         Ok(out)
@@ -390,21 +302,14 @@ impl KeyStore for FileKeyStore {
         let mut r = Reader::new(wrapped);
         let mut read = || {
             let version = r.u8()?;
-            let parts = (
-                RootId(r.array()?),
-                r.u32()?,
-                r.array::<NONCE_BYTES>()?,
-                r.array::<48>()?,
-            );
+            let parts = (RootId(r.array()?), r.u32()?, r.array::<NONCE_BYTES>()?, r.array::<48>()?);
             r.end()?;
             (version == WRAP_VERSION).then_some(parts)
         };
         let (id, version, nonce, sealed) = read().ok_or(CryptoError::Malformed("wrapped key"))?;
         let root = self.root(id, version)?;
         let mut sealed = Zeroizing::new(sealed);
-        let plain = root
-            .wraps
-            .open(nonce, &wrap_aad(role, version), sealed.as_mut())?;
+        let plain = root.wraps.open(nonce, &wrap_aad(role, version), sealed.as_mut())?;
         plain_root(plain).ok_or(CryptoError::Open(OpenError))
     }
 
@@ -414,15 +319,12 @@ impl KeyStore for FileKeyStore {
 
     fn rewrap_account(&self, blob: &AccountKeyBlob, ctx: &Aad) -> Result<AccountKeyBlob> {
         let root = &self.current;
-        self.account(blob, ctx)?
-            .wrap(&root.accounts, root.id, root.version, ctx)
+        self.account(blob, ctx)?.wrap(&root.accounts, root.id, root.version, ctx)
     }
 }
 
 impl fmt::Debug for FileKeyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FileKeyStore")
-            .field("root_version", &self.current.version)
-            .finish_non_exhaustive()
+        f.debug_struct("FileKeyStore").field("root_version", &self.current.version).finish_non_exhaustive()
     }
 }

@@ -15,12 +15,7 @@ pub trait KeyStore: Send + Sync {
     /// Makes an account's K2 for an epoch.
     fn create_epoch(&self, blob: &AccountKeyBlob, ctx: &Aad, epoch: Epoch) -> Result<EpochBlob>;
     /// Opens an account's K2. The one call that reaches mail: callers have authenticated the owner before.
-    fn open_epoch(
-        &self,
-        blob: &AccountKeyBlob,
-        ctx: &Aad,
-        epoch: &EpochBlob,
-    ) -> Result<EpochSecret>;
+    fn open_epoch(&self, blob: &AccountKeyBlob, ctx: &Aad, epoch: &EpochBlob) -> Result<EpochSecret>;
     /// Wraps a key of the store's own (row keys, log month keys, the checkpoint key's seed).
     fn wrap(&self, role: &str, secret: &Secret32) -> Result<Vec<u8>>;
     /// Opens what [`KeyStore::wrap`] wrapped under the same role.

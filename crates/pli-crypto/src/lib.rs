@@ -48,8 +48,7 @@ pub use keystore::KeyStore;
 pub use message::{ChunkRole, MessageKey, MessageKeys};
 pub use opened::{OPENED_EPOCH_MS_MAX, Opened};
 pub use password::{
-    GENERATED_PASSWORD_CHARS, PASSWORD_BYTES_MAX, dummy_verify, generate_password, hash_password,
-    verify_password,
+    GENERATED_PASSWORD_CHARS, PASSWORD_BYTES_MAX, dummy_verify, generate_password, hash_password, verify_password,
 };
 pub use random::random_bytes;
 pub use secret::{Secret32, SecretBytes, SecretString};

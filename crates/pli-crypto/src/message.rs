@@ -46,10 +46,7 @@ impl MessageKey {
 
     /// Opens a wrap of [`MessageKey::wrap_under`].
     pub fn open_under(key: &AeadKey, wrapped: &WrappedKey, aad: &[u8]) -> Result<Self, OpenError> {
-        let (nonce, rest) = wrapped
-            .0
-            .split_first_chunk::<NONCE_BYTES>()
-            .ok_or(OpenError)?;
+        let (nonce, rest) = wrapped.0.split_first_chunk::<NONCE_BYTES>().ok_or(OpenError)?;
         let mut rest = Zeroizing::new(rest.to_vec());
         let plain = key.open(*nonce, aad, rest.as_mut())?;
         let bytes: &[u8; 32] = (&*plain).try_into().map_err(|_| OpenError)?;
@@ -102,16 +99,8 @@ impl MessageKeys {
     }
 
     /// Seals a chunk in place and appends the tag. Each role and index is sealed once in a K3's life.
-    pub fn seal_chunk(
-        &self,
-        role: ChunkRole,
-        index: u32,
-        last: bool,
-        aad: &[u8],
-        in_out: &mut Vec<u8>,
-    ) {
-        self.key(role)
-            .seal(chunk_nonce(role, index, last), aad, in_out);
+    pub fn seal_chunk(&self, role: ChunkRole, index: u32, last: bool, aad: &[u8], in_out: &mut Vec<u8>) {
+        self.key(role).seal(chunk_nonce(role, index, last), aad, in_out);
     }
 
     /// Seals a chunk in place; returns the tag.
@@ -124,8 +113,7 @@ impl MessageKeys {
         aad: &[u8],
         in_out: &mut [u8],
     ) -> [u8; crate::TAG_BYTES] {
-        self.key(role)
-            .seal_detached(chunk_nonce(role, index, last), aad, in_out)
+        self.key(role).seal_detached(chunk_nonce(role, index, last), aad, in_out)
     }
 
     /// Opens a chunk (ciphertext and tag) in place.
@@ -137,17 +125,12 @@ impl MessageKeys {
         aad: &[u8],
         in_out: &'a mut [u8],
     ) -> Result<&'a mut [u8], OpenError> {
-        self.key(role)
-            .open(chunk_nonce(role, index, last), aad, in_out)
+        self.key(role).open(chunk_nonce(role, index, last), aad, in_out)
     }
 
     /// Whether a stored commitment is this key's, in constant time. To be asked before any chunk is opened.
     pub fn check_commitment(&self, stored: &[u8; 32]) -> Result<(), OpenError> {
-        if self.commitment.ct_eq(stored).into() {
-            Ok(())
-        } else {
-            Err(OpenError)
-        }
+        if self.commitment.ct_eq(stored).into() { Ok(()) } else { Err(OpenError) }
     }
 }
 
@@ -162,13 +145,9 @@ mod tests {
         let mut sealed = b"chunk".to_vec();
         keys.seal_chunk(ChunkRole::Body, 3, false, b"aad", &mut sealed);
         let open = |role, index, last, aad: &[u8]| {
-            keys.open_chunk(role, index, last, aad, &mut sealed.clone())
-                .map(|p| p.to_vec())
+            keys.open_chunk(role, index, last, aad, &mut sealed.clone()).map(|p| p.to_vec())
         };
-        assert_eq!(
-            open(ChunkRole::Body, 3, false, b"aad"),
-            Ok(b"chunk".to_vec())
-        );
+        assert_eq!(open(ChunkRole::Body, 3, false, b"aad"), Ok(b"chunk".to_vec()));
         assert!(open(ChunkRole::Body, 2, false, b"aad").is_err());
         assert!(open(ChunkRole::Body, 3, true, b"aad").is_err());
         assert!(open(ChunkRole::Header, 3, false, b"aad").is_err());
@@ -194,14 +173,8 @@ mod tests {
         let message = MessageKey::generate().unwrap();
         let wrapped = message.wrap_under(&key, b"row").unwrap();
         assert_eq!(MessageKey::open_under(&key, &wrapped, b"row"), Ok(message));
-        assert_eq!(
-            MessageKey::open_under(&key, &wrapped, b"rox"),
-            Err(OpenError)
-        );
-        assert_eq!(
-            MessageKey::open_under(&other, &wrapped, b"row"),
-            Err(OpenError)
-        );
+        assert_eq!(MessageKey::open_under(&key, &wrapped, b"rox"), Err(OpenError));
+        assert_eq!(MessageKey::open_under(&other, &wrapped, b"row"), Err(OpenError));
     }
 
     #[test]

@@ -35,12 +35,7 @@ impl Opened {
     /// For an authenticated owner. `ctx` is [`Aad::for_account`]. Opens nothing yet.
     #[must_use]
     pub fn new(store: Arc<dyn KeyStore>, blob: AccountKeyBlob, ctx: Aad) -> Self {
-        Self {
-            store,
-            blob,
-            ctx,
-            cache: Mutex::new(HashMap::new()),
-        }
+        Self { store, blob, ctx, cache: Mutex::new(HashMap::new()) }
     }
 
     /// The secret of an epoch, from the cache or through the key store.
@@ -53,25 +48,15 @@ impl Opened {
         {
             let mut cache = self.cache.lock();
             // A clock that went back makes an entry look younger than it is: such entries go as well.
-            cache.retain(|_, c| {
-                (0..OPENED_EPOCH_MS_MAX).contains(&now.0.saturating_sub(c.opened.0))
-            });
+            cache.retain(|_, c| (0..OPENED_EPOCH_MS_MAX).contains(&now.0.saturating_sub(c.opened.0)));
             if let Some(cached) = cache.get(&epoch) {
                 return Ok(Arc::clone(&cached.secret));
             }
         }
         // Outside the lock: an HSM takes its time, and what another thread needs may be in the cache already.
-        let blob = epoch_blob_lookup(epoch)
-            .filter(|b| b.epoch() == epoch)
-            .ok_or(CryptoError::NoEpoch(epoch.0))?;
+        let blob = epoch_blob_lookup(epoch).filter(|b| b.epoch() == epoch).ok_or(CryptoError::NoEpoch(epoch.0))?;
         let secret = Arc::new(self.store.open_epoch(&self.blob, &self.ctx, &blob)?);
-        self.cache.lock().insert(
-            epoch,
-            Cached {
-                secret: Arc::clone(&secret),
-                opened: now,
-            },
-        );
+        self.cache.lock().insert(epoch, Cached { secret: Arc::clone(&secret), opened: now });
         Ok(secret)
     }
 
@@ -83,15 +68,12 @@ impl Opened {
         aad: &[u8],
         epoch_blob_lookup: &dyn Fn(Epoch) -> Option<EpochBlob>,
     ) -> Result<(MessageKey, Option<KeyWrap>)> {
-        self.epoch(now, wrap.epoch(), epoch_blob_lookup)?
-            .open(wrap, aad)
+        self.epoch(now, wrap.epoch(), epoch_blob_lookup)?.open(wrap, aad)
     }
 
     /// Forgets epochs opened too long ago; for a session that stands idle.
     pub fn forget_old(&self, now: UnixMillis) {
-        self.cache
-            .lock()
-            .retain(|_, c| (0..OPENED_EPOCH_MS_MAX).contains(&now.0.saturating_sub(c.opened.0)));
+        self.cache.lock().retain(|_, c| (0..OPENED_EPOCH_MS_MAX).contains(&now.0.saturating_sub(c.opened.0)));
     }
 
     /// Forgets all: at suspension or logout elsewhere.
@@ -102,8 +84,6 @@ impl Opened {
 
 impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Opened")
-            .field("ctx", &self.ctx)
-            .finish_non_exhaustive()
+        f.debug_struct("Opened").field("ctx", &self.ctx).finish_non_exhaustive()
     }
 }

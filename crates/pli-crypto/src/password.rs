@@ -49,13 +49,7 @@ struct PoolState {
     lent: usize,
 }
 
-static POOL: Pool = Pool {
-    state: Mutex::new(PoolState {
-        idle: Vec::new(),
-        lent: 0,
-    }),
-    freed: Condvar::new(),
-};
+static POOL: Pool = Pool { state: Mutex::new(PoolState { idle: Vec::new(), lent: 0 }), freed: Condvar::new() };
 
 /// A buffer that goes back to the pool when dropped, also when a hash fails.
 struct Lent(Vec<Block>);
@@ -125,31 +119,18 @@ impl Parsed {
             let value = numbers.next()?.strip_prefix(name)?.parse().ok()?;
             (1..=max).contains(&value).then_some(value)
         };
-        let (m, t, p) = (
-            number("m=", MEMORY_KIB_MAX)?,
-            number("t=", PASSES_MAX)?,
-            number("p=", LANES_MAX)?,
-        );
+        let (m, t, p) = (number("m=", MEMORY_KIB_MAX)?, number("t=", PASSES_MAX)?, number("p=", LANES_MAX)?);
         if numbers.next().is_some() {
             return None;
         }
         let salt = BASE64.decode(fields.next()?).ok()?;
         let hash = BASE64.decode(fields.next()?).ok()?;
         // Shorter hashes would be guessed; the upper bounds are those of what is made anywhere.
-        if fields.next().is_some()
-            || !(16..=64).contains(&hash.len())
-            || !(8..=64).contains(&salt.len())
-        {
+        if fields.next().is_some() || !(16..=64).contains(&hash.len()) || !(8..=64).contains(&salt.len()) {
             return None;
         }
         let params = Params::new(m, t, p, Some(hash.len())).ok()?;
-        Some(Self {
-            algorithm,
-            version,
-            params,
-            salt,
-            hash,
-        })
+        Some(Self { algorithm, version, params, salt, hash })
     }
 }
 
@@ -180,18 +161,8 @@ fn own_params() -> Result<Params> {
 pub fn hash_password(password: &SecretString) -> Result<String> {
     let salt: [u8; SALT_BYTES] = random_bytes()?;
     let mut hash = Zeroizing::new([0; HASH_BYTES]);
-    run(
-        Algorithm::Argon2id,
-        Version::V0x13,
-        own_params()?,
-        password,
-        &salt,
-        hash.as_mut(),
-    )?;
-    let mut phc = format!(
-        "$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${}$",
-        BASE64.encode(salt)
-    );
+    run(Algorithm::Argon2id, Version::V0x13, own_params()?, password, &salt, hash.as_mut())?;
+    let mut phc = format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${}$", BASE64.encode(salt));
     // Writing to a String does not fail.
     let _ = write!(phc, "{}", BASE64.encode(&hash[..]));
     Ok(phc)
@@ -201,20 +172,12 @@ pub fn hash_password(password: &SecretString) -> Result<String> {
 /// Argon2, or whose parameters are out of bounds, takes a dummy's time and is false.
 #[must_use]
 pub fn verify_password(password: &SecretString, phc: &str) -> bool {
-    let Some(Parsed {
-        algorithm,
-        version,
-        params,
-        salt,
-        hash,
-    }) = Parsed::parse(phc)
-    else {
+    let Some(Parsed { algorithm, version, params, salt, hash }) = Parsed::parse(phc) else {
         dummy_verify(password);
         return false;
     };
     let mut out = Zeroizing::new(vec![0; hash.len()]);
-    run(algorithm, version, params, password, &salt, &mut out).is_ok()
-        && bool::from(out.ct_eq(&hash))
+    run(algorithm, version, params, password, &salt, &mut out).is_ok() && bool::from(out.ct_eq(&hash))
 }
 
 /// Takes the time of [`verify_password`], for an account that does not exist: so that a login attempt does not tell
@@ -223,14 +186,7 @@ pub fn dummy_verify(password: &SecretString) {
     let mut out = Zeroizing::new([0; HASH_BYTES]);
     if let Ok(params) = own_params() {
         // The result is of no use to anybody; the time is.
-        let _ = run(
-            Algorithm::Argon2id,
-            Version::V0x13,
-            params,
-            password,
-            b"pli has no such account",
-            out.as_mut(),
-        );
+        let _ = run(Algorithm::Argon2id, Version::V0x13, params, password, b"pli has no such account", out.as_mut());
     }
 }
 
@@ -241,9 +197,7 @@ pub fn generate_password() -> Result<SecretString> {
     while text.len() < GENERATED_PASSWORD_CHARS {
         fill(bytes.as_mut())?;
         // Six bits, and again where they are beyond the alphabet: each character equally likely.
-        let letters = bytes
-            .iter()
-            .filter_map(|b| ALPHABET.get(usize::from(b & 63)));
+        let letters = bytes.iter().filter_map(|b| ALPHABET.get(usize::from(b & 63)));
         for letter in letters.take(GENERATED_PASSWORD_CHARS - text.len()) {
             text.push(char::from(*letter));
         }

@@ -6,9 +6,7 @@ use zeroize::Zeroizing;
 use crate::error::{CryptoError, Result};
 
 pub(crate) fn fill(bytes: &mut [u8]) -> Result<()> {
-    SystemRandom::new()
-        .fill(bytes)
-        .map_err(|_| CryptoError::Random)
+    SystemRandom::new().fill(bytes).map_err(|_| CryptoError::Random)
 }
 
 /// `N` random bytes, for ids and salts. Secrets come from [`crate::Secret32::generate`].
@@ -30,11 +28,7 @@ pub(crate) struct Prefilled {
 
 impl Prefilled {
     pub(crate) fn draw() -> Result<Self> {
-        Ok(Self {
-            bytes: Zeroizing::new(random_bytes()?),
-            used: 0,
-            exhausted: false,
-        })
+        Ok(Self { bytes: Zeroizing::new(random_bytes()?), used: 0, exhausted: false })
     }
     pub(crate) const fn exhausted(&self) -> bool {
         self.exhausted

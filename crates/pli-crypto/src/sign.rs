@@ -14,22 +14,17 @@ pub struct SigningKey(Ed25519KeyPair);
 impl SigningKey {
     /// A new key, and its PKCS#8 document to keep in a protected place.
     pub fn generate() -> Result<(Self, SecretBytes)> {
-        let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
-            .map_err(|_| CryptoError::Random)?;
+        let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| CryptoError::Random)?;
         let bytes = SecretBytes::new(document.as_ref().to_vec());
         Ok((Self::from_pkcs8(&bytes)?, bytes))
     }
     /// From a document of [`SigningKey::generate`].
     pub fn from_pkcs8(document: &SecretBytes) -> Result<Self> {
-        Ed25519KeyPair::from_pkcs8(document.expose())
-            .map(Self)
-            .map_err(|_| CryptoError::Malformed("signing key"))
+        Ed25519KeyPair::from_pkcs8(document.expose()).map(Self).map_err(|_| CryptoError::Malformed("signing key"))
     }
     /// From a 32-byte seed, as [`crate::KeyStore::wrap`] keeps secrets.
     pub fn from_seed(seed: &Secret32) -> Result<Self> {
-        Ed25519KeyPair::from_seed_unchecked(seed.expose())
-            .map(Self)
-            .map_err(|_| CryptoError::Malformed("signing key"))
+        Ed25519KeyPair::from_seed_unchecked(seed.expose()).map(Self).map_err(|_| CryptoError::Malformed("signing key"))
     }
     /// Signs.
     #[must_use]
@@ -60,9 +55,7 @@ pub struct VerifyingKey(pub [u8; 32]);
 impl VerifyingKey {
     /// Checks a signature.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), OpenError> {
-        UnparsedPublicKey::new(&ED25519, self.0)
-            .verify(message, signature)
-            .map_err(|_| OpenError)
+        UnparsedPublicKey::new(&ED25519, self.0).verify(message, signature).map_err(|_| OpenError)
     }
 }
 
@@ -80,10 +73,7 @@ mod tests {
     fn known_answer() {
         let seed = hex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb");
         let key = SigningKey::from_seed(&Secret32::new(seed)).unwrap();
-        assert_eq!(
-            key.public().0,
-            hex("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c")
-        );
+        assert_eq!(key.public().0, hex("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"));
         let signature: [u8; 64] = hex(concat!(
             "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da",
             "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"

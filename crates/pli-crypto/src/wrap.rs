@@ -102,14 +102,8 @@ impl KeyWrap {
             let tag = r.u8()?;
             let epoch = Epoch(r.u32()?);
             let wrap = match tag {
-                TAG_SEALED => Self::Sealed {
-                    epoch,
-                    bytes: SealedKey(r.array()?),
-                },
-                TAG_WRAPPED => Self::Wrapped {
-                    epoch,
-                    bytes: WrappedKey(r.array()?),
-                },
+                TAG_SEALED => Self::Sealed { epoch, bytes: SealedKey(r.array()?) },
+                TAG_WRAPPED => Self::Wrapped { epoch, bytes: WrappedKey(r.array()?) },
                 _ => return None,
             };
             r.end().map(|()| wrap)

@@ -2,16 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use pli_crypto::{
-    Aad, AccountKeyBlob, Epoch, EpochBlob, FileKeyStore, KeyStore, KeyWrap, SecretBytes,
-    SecretString, SigningKey, StoreId, verify_password,
+    Aad, AccountKeyBlob, Epoch, EpochBlob, FileKeyStore, KeyStore, KeyWrap, SecretBytes, SecretString, SigningKey,
+    StoreId, verify_password,
 };
 use pli_types::{AccountId, BodyId, EmailId};
 use proptest::prelude::*;
 
-fn with_head(
-    head: &'static [u8],
-    sizes: impl Into<proptest::collection::SizeRange>,
-) -> impl Strategy<Value = Vec<u8>> {
+fn with_head(head: &'static [u8], sizes: impl Into<proptest::collection::SizeRange>) -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(any::<u8>(), sizes).prop_map(move |tail| [head, &tail].concat())
 }
 
@@ -65,15 +62,7 @@ proptest! {
     }
 }
 
-type Fields = (
-    usize,
-    u16,
-    Option<u64>,
-    Option<u64>,
-    Option<u64>,
-    Option<u32>,
-    Option<u32>,
-);
+type Fields = (usize, u16, Option<u64>, Option<u64>, Option<u64>, Option<u32>, Option<u32>);
 
 fn fields() -> impl Strategy<Value = Fields> {
     let id = || proptest::option::of(0_u64..2);
@@ -82,11 +71,7 @@ fn fields() -> impl Strategy<Value = Fields> {
 }
 
 fn build(f: &Fields) -> Aad {
-    let mut aad = Aad::new(
-        ["", "k3", "k3x"].get(f.0).copied().unwrap(),
-        StoreId([1; 16]),
-    )
-    .format(f.1);
+    let mut aad = Aad::new(["", "k3", "k3x"].get(f.0).copied().unwrap(), StoreId([1; 16])).format(f.1);
     if let Some(v) = f.2 {
         aad = aad.account(AccountId::new(v));
     }

@@ -1,18 +1,12 @@
 //! The hierarchy from the root to a message, and each way in which it must not open.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::cell::Cell;
 use std::sync::Arc;
 
 use pli_crypto::{
-    Aad, AccountKeyBlob, CryptoError, Epoch, EpochBlob, FileKeyStore, KeyStore, KeyWrap,
-    MessageKey, OPENED_EPOCH_MS_MAX, OpenError, Opened, Secret32, StoreId,
+    Aad, AccountKeyBlob, CryptoError, Epoch, EpochBlob, FileKeyStore, KeyStore, KeyWrap, MessageKey,
+    OPENED_EPOCH_MS_MAX, OpenError, Opened, Secret32, StoreId,
 };
 use pli_types::{AccountId, EmailId, UnixMillis};
 
@@ -37,11 +31,7 @@ fn keys() -> FileKeyStore {
 }
 
 fn message_aad(account: u64, message: u64) -> pli_crypto::AadBytes {
-    Aad::new("k3", STORE)
-        .account(AccountId::new(account))
-        .message(EmailId::new(message))
-        .epoch(E)
-        .encode()
+    Aad::new("k3", STORE).account(AccountId::new(account)).message(EmailId::new(message)).epoch(E).encode()
 }
 
 #[test]
@@ -50,12 +40,7 @@ fn delivery_seals_with_public_parts_and_the_owner_opens() {
     let a = account(&keys, 1);
     let aad = message_aad(1, 7);
     let key = MessageKey::generate().unwrap();
-    let sealed = a
-        .epoch
-        .public(&a.blob, &a.ctx)
-        .unwrap()
-        .seal(&key, &aad)
-        .unwrap();
+    let sealed = a.epoch.public(&a.blob, &a.ctx).unwrap().seal(&key, &aad).unwrap();
     let secret = keys.open_epoch(&a.blob, &a.ctx, &a.epoch).unwrap();
     let (opened, wrap) = secret.open(&sealed, &aad).unwrap();
     assert_eq!(opened, key);
@@ -71,12 +56,7 @@ fn each_changed_byte_of_a_wrap_is_refused() {
     let secret = keys.open_epoch(&a.blob, &a.ctx, &a.epoch).unwrap();
     let aad = message_aad(1, 7);
     let key = MessageKey::generate().unwrap();
-    let sealed = a
-        .epoch
-        .public(&a.blob, &a.ctx)
-        .unwrap()
-        .seal(&key, &aad)
-        .unwrap();
+    let sealed = a.epoch.public(&a.blob, &a.ctx).unwrap().seal(&key, &aad).unwrap();
     let wrapped = secret.open(&sealed, &aad).unwrap().1.unwrap();
     for wrap in [sealed, wrapped] {
         let bytes = wrap.encode();
@@ -92,10 +72,7 @@ fn each_changed_byte_of_a_wrap_is_refused() {
             }
         }
         for other in [message_aad(1, 8), message_aad(2, 7)] {
-            assert_eq!(
-                secret.open(&wrap, &other).unwrap_err(),
-                CryptoError::Open(OpenError)
-            );
+            assert_eq!(secret.open(&wrap, &other).unwrap_err(), CryptoError::Open(OpenError));
         }
     }
 }
@@ -110,8 +87,7 @@ fn each_changed_byte_of_the_account_blob_is_refused() {
     for i in 0..bytes.len() {
         let mut bad = bytes.clone();
         bad[i] ^= 1;
-        let outcome =
-            AccountKeyBlob::decode(&bad).and_then(|b| keys.open_epoch(&b, &a.ctx, &a.epoch));
+        let outcome = AccountKeyBlob::decode(&bad).and_then(|b| keys.open_epoch(&b, &a.ctx, &a.epoch));
         assert!(outcome.is_err(), "byte {i}");
         let outcome = AccountKeyBlob::decode(&bad).and_then(|b| keys.create_epoch(&b, &a.ctx, E));
         assert!(outcome.is_err(), "byte {i}");
@@ -151,10 +127,7 @@ fn a_substituted_public_key_is_caught() {
     let other_store = Aad::for_account(StoreId([8; 16]), AccountId::new(1));
     assert!(a.epoch.public(&a.blob, &other_store).is_err());
     // The same account's blob of another epoch, renumbered.
-    let mut bytes = keys
-        .create_epoch(&a.blob, &a.ctx, Epoch(691))
-        .unwrap()
-        .encode();
+    let mut bytes = keys.create_epoch(&a.blob, &a.ctx, Epoch(691)).unwrap().encode();
     bytes[4..8].copy_from_slice(&E.0.to_be_bytes());
     let renumbered = EpochBlob::decode(&bytes).unwrap();
     assert!(renumbered.public(&a.blob, &a.ctx).is_err());
@@ -165,42 +138,22 @@ fn a_substituted_public_key_is_caught() {
 fn blobs_of_other_accounts_and_stores_do_not_open() {
     let keys = keys();
     let (a, b) = (account(&keys, 1), account(&keys, 2));
-    assert_eq!(
-        keys.open_epoch(&b.blob, &a.ctx, &b.epoch).unwrap_err(),
-        CryptoError::Open(OpenError)
-    );
-    assert_eq!(
-        keys.open_epoch(&a.blob, &a.ctx, &b.epoch).unwrap_err(),
-        CryptoError::Open(OpenError)
-    );
+    assert_eq!(keys.open_epoch(&b.blob, &a.ctx, &b.epoch).unwrap_err(), CryptoError::Open(OpenError));
+    assert_eq!(keys.open_epoch(&a.blob, &a.ctx, &b.epoch).unwrap_err(), CryptoError::Open(OpenError));
     let aad = message_aad(1, 1);
     let key = MessageKey::generate().unwrap();
-    let sealed = a
-        .epoch
-        .public(&a.blob, &a.ctx)
-        .unwrap()
-        .seal(&key, &aad)
-        .unwrap();
+    let sealed = a.epoch.public(&a.blob, &a.ctx).unwrap().seal(&key, &aad).unwrap();
     let secret = keys.open_epoch(&b.blob, &b.ctx, &b.epoch).unwrap();
-    assert_eq!(
-        secret.open(&sealed, &aad).unwrap_err(),
-        CryptoError::Open(OpenError)
-    );
+    assert_eq!(secret.open(&sealed, &aad).unwrap_err(), CryptoError::Open(OpenError));
 }
 
 #[test]
 fn another_root_is_named() {
     let (first, second) = (keys(), keys());
     let a = account(&first, 1);
-    assert_eq!(
-        second.open_epoch(&a.blob, &a.ctx, &a.epoch).unwrap_err(),
-        CryptoError::OtherRoot
-    );
+    assert_eq!(second.open_epoch(&a.blob, &a.ctx, &a.epoch).unwrap_err(), CryptoError::OtherRoot);
     let wrapped = first.wrap("row", &Secret32::new([1; 32])).unwrap();
-    assert_eq!(
-        second.unwrap("row", &wrapped).unwrap_err(),
-        CryptoError::OtherRoot
-    );
+    assert_eq!(second.unwrap("row", &wrapped).unwrap_err(), CryptoError::OtherRoot);
 }
 
 #[test]
@@ -228,17 +181,11 @@ fn rotation_opens_the_old_and_wraps_under_the_new() {
     let second = { FileKeyStore::open(file.expose(), None).unwrap() };
     assert_eq!(second.root_version(), 2);
     assert!(second.open_epoch(&a.blob, &a.ctx, &a.epoch).is_ok());
-    assert_eq!(
-        second.unwrap("row", &wrapped).unwrap(),
-        Secret32::new([1; 32])
-    );
+    assert_eq!(second.unwrap("row", &wrapped).unwrap(), Secret32::new([1; 32]));
     let rewrapped = second.rewrap_account(&a.blob, &a.ctx).unwrap();
     assert_eq!((a.blob.root_version(), rewrapped.root_version()), (1, 2));
     let (third, _) = second.forget_older(None).unwrap();
-    assert_eq!(
-        third.open_epoch(&a.blob, &a.ctx, &a.epoch).unwrap_err(),
-        CryptoError::RootVersion(1)
-    );
+    assert_eq!(third.open_epoch(&a.blob, &a.ctx, &a.epoch).unwrap_err(), CryptoError::RootVersion(1));
     // No epoch was made again for it, and the signatures still hold.
     assert!(third.open_epoch(&rewrapped, &a.ctx, &a.epoch).is_ok());
     assert!(a.epoch.public(&rewrapped, &a.ctx).is_ok());
@@ -250,12 +197,7 @@ fn a_session_caches_an_epoch_for_fifteen_minutes() {
     let a = account(&keys, 1);
     let aad = message_aad(1, 1);
     let key = MessageKey::generate().unwrap();
-    let sealed = a
-        .epoch
-        .public(&a.blob, &a.ctx)
-        .unwrap()
-        .seal(&key, &aad)
-        .unwrap();
+    let sealed = a.epoch.public(&a.blob, &a.ctx).unwrap().seal(&key, &aad).unwrap();
     let lookups = Cell::new(0);
     let lookup = |epoch: Epoch| {
         lookups.set(lookups.get() + 1);
@@ -267,14 +209,9 @@ fn a_session_caches_an_epoch_for_fifteen_minutes() {
     assert_eq!((&got, lookups.get()), (&key, 1));
     let wrap = wrap.unwrap();
     let last = start.plus_ms(OPENED_EPOCH_MS_MAX - 1);
-    assert_eq!(
-        opened.message_key(last, &wrap, &aad, &lookup).unwrap(),
-        (key, None)
-    );
+    assert_eq!(opened.message_key(last, &wrap, &aad, &lookup).unwrap(), (key, None));
     assert_eq!(lookups.get(), 1);
-    opened
-        .message_key(start.plus_ms(OPENED_EPOCH_MS_MAX), &wrap, &aad, &lookup)
-        .unwrap();
+    opened.message_key(start.plus_ms(OPENED_EPOCH_MS_MAX), &wrap, &aad, &lookup).unwrap();
     assert_eq!(lookups.get(), 2);
     // A clock that went back does not lengthen the time.
     opened.message_key(start, &wrap, &aad, &lookup).unwrap();
@@ -282,10 +219,7 @@ fn a_session_caches_an_epoch_for_fifteen_minutes() {
     opened.forget_all();
     opened.message_key(start, &wrap, &aad, &lookup).unwrap();
     assert_eq!(lookups.get(), 4);
-    assert_eq!(
-        opened.epoch(start, Epoch(1), &lookup).unwrap_err(),
-        CryptoError::NoEpoch(1)
-    );
+    assert_eq!(opened.epoch(start, Epoch(1), &lookup).unwrap_err(), CryptoError::NoEpoch(1));
 }
 
 #[test]
@@ -315,10 +249,6 @@ fn nothing_secret_is_shown() {
     let secret = keys.open_epoch(&a.blob, &a.ctx, &a.epoch).unwrap();
     let text = String::from_utf8(file.expose().to_vec()).unwrap();
     let root = text.lines().find_map(|l| l.strip_prefix("key 1 ")).unwrap();
-    let shown = format!(
-        "{keys:?} {secret:?} {file:?} {:?} {:?}",
-        Secret32::new([0xab; 32]),
-        MessageKey::generate()
-    );
+    let shown = format!("{keys:?} {secret:?} {file:?} {:?} {:?}", Secret32::new([0xab; 32]), MessageKey::generate());
     assert!(!shown.contains(root) && !shown.contains("171, 171") && !shown.contains("abab"));
 }

@@ -13,10 +13,7 @@ fn plain_file_round_trip() {
     let wrapped = keys.wrap("x", &Secret32::new([5; 32])).unwrap();
     let again = FileKeyStore::open(file.expose(), None).unwrap();
     assert_eq!(again.unwrap("x", &wrapped).unwrap(), Secret32::new([5; 32]));
-    assert_eq!(
-        FileKeyStore::open(file.expose(), Some(&pass("p"))).unwrap_err(),
-        CryptoError::PassphraseNotUsed
-    );
+    assert_eq!(FileKeyStore::open(file.expose(), Some(&pass("p"))).unwrap_err(), CryptoError::PassphraseNotUsed);
 }
 
 #[test]
@@ -27,16 +24,10 @@ fn passphrase_file() {
     assert_eq!(again.unwrap("x", &wrapped).unwrap(), Secret32::new([5; 32]));
     let wrong = FileKeyStore::open(file.expose(), Some(&pass("correct  horse"))).unwrap_err();
     assert_eq!(wrong, CryptoError::WrongPassphrase);
-    assert_eq!(
-        FileKeyStore::open(file.expose(), None).unwrap_err(),
-        CryptoError::PassphraseNeeded
-    );
+    assert_eq!(FileKeyStore::open(file.expose(), None).unwrap_err(), CryptoError::PassphraseNeeded);
     // The plain form of the same key never stands in the protected file.
     let plain = String::from_utf8(keys.encode(None).unwrap().expose().to_vec()).unwrap();
-    let key = plain
-        .lines()
-        .find_map(|l| l.strip_prefix("key 1 "))
-        .unwrap();
+    let key = plain.lines().find_map(|l| l.strip_prefix("key 1 ")).unwrap();
     assert!(!String::from_utf8_lossy(file.expose()).contains(key));
 }
 
@@ -44,30 +35,17 @@ fn passphrase_file() {
 fn wrong_files_are_named() {
     let (_, file) = FileKeyStore::generate(None).unwrap();
     for other in [&b""[..], b"-----BEGIN PRIVATE KEY-----", &[0xff; 100]] {
-        assert_eq!(
-            FileKeyStore::open(other, None).unwrap_err(),
-            CryptoError::NotAKeyFile
-        );
+        assert_eq!(FileKeyStore::open(other, None).unwrap_err(), CryptoError::NotAKeyFile);
     }
     let whole = file.expose();
     for i in 0..whole.len() - 1 {
         let mut bad = whole.to_vec();
         bad[i] ^= 1;
         let error = FileKeyStore::open(&bad, None).unwrap_err();
-        let expected = if i < "pli-root-key ".len() {
-            CryptoError::NotAKeyFile
-        } else {
-            CryptoError::DamagedKeyFile
-        };
+        let expected = if i < "pli-root-key ".len() { CryptoError::NotAKeyFile } else { CryptoError::DamagedKeyFile };
         assert_eq!(error, expected, "byte {i}");
         let error = FileKeyStore::open(&whole[..i], None).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                CryptoError::NotAKeyFile | CryptoError::DamagedKeyFile
-            ),
-            "cut at {i}"
-        );
+        assert!(matches!(error, CryptoError::NotAKeyFile | CryptoError::DamagedKeyFile), "cut at {i}");
     }
 }
 
@@ -78,26 +56,14 @@ fn a_rewritten_protection_line_does_not_open() {
     let text = String::from_utf8(file.expose().to_vec()).unwrap();
     let rewrite = |from: &str, to: &str| {
         let above = text[..text.rfind("check ").unwrap()].replace(from, to);
-        let sum: String = pli_crypto::sha256(above.as_bytes())
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect();
+        let sum: String = pli_crypto::sha256(above.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
         format!("{above}check {sum}\n")
     };
     assert!(FileKeyStore::open(rewrite("x", "x").as_bytes(), Some(&pass("p"))).is_ok());
     let open = |text: String| FileKeyStore::open(text.as_bytes(), Some(&pass("p"))).unwrap_err();
     assert_eq!(open(rewrite("t=3", "t=1")), CryptoError::WrongPassphrase);
-    assert_eq!(
-        open(rewrite("key 1 ", "key 2 ")),
-        CryptoError::WrongPassphrase
-    );
+    assert_eq!(open(rewrite("key 1 ", "key 2 ")), CryptoError::WrongPassphrase);
     // Neither can it make the server ask for 4 TiB.
-    assert_eq!(
-        open(rewrite("m=65536", "m=4294967295")),
-        CryptoError::DamagedKeyFile
-    );
-    assert_eq!(
-        open(rewrite("pli-root-key 1", "pli-root-key 2")),
-        CryptoError::Version("root key file", 2)
-    );
+    assert_eq!(open(rewrite("m=65536", "m=4294967295")), CryptoError::DamagedKeyFile);
+    assert_eq!(open(rewrite("pli-root-key 1", "pli-root-key 2")), CryptoError::Version("root key file", 2));
 }

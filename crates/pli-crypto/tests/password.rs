@@ -5,8 +5,7 @@ use std::collections::HashSet;
 
 use argon2::{Argon2, PasswordVerifier};
 use pli_crypto::{
-    CryptoError, PASSWORD_BYTES_MAX, SecretString, dummy_verify, generate_password, hash_password,
-    verify_password,
+    CryptoError, PASSWORD_BYTES_MAX, SecretString, dummy_verify, generate_password, hash_password, verify_password,
 };
 
 fn s(text: &str) -> SecretString {
@@ -22,14 +21,8 @@ fn round_trip_and_parameters() {
     assert!(!verify_password(&s(""), &phc));
     assert_ne!(phc, hash_password(&s("Tr0ub4dor&3")).unwrap());
     // Read by the library's own PHC reader as well.
-    Argon2::default()
-        .verify_password("Tr0ub4dor&3".as_bytes(), phc.as_str())
-        .unwrap();
-    assert!(
-        Argon2::default()
-            .verify_password(b"other", phc.as_str())
-            .is_err()
-    );
+    Argon2::default().verify_password("Tr0ub4dor&3".as_bytes(), phc.as_str()).unwrap();
+    assert!(Argon2::default().verify_password(b"other", phc.as_str()).is_err());
 }
 
 // Of the Argon2 reference implementation's test suite.
@@ -69,9 +62,7 @@ fn hostile_strings_are_false() {
 fn more_callers_than_buffers() {
     let phc = hash_password(&s("p")).unwrap();
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..6)
-            .map(|_| scope.spawn(|| verify_password(&s("p"), &phc)))
-            .collect();
+        let workers: Vec<_> = (0..6).map(|_| scope.spawn(|| verify_password(&s("p"), &phc))).collect();
         for worker in workers {
             assert!(worker.join().unwrap());
         }
@@ -86,11 +77,7 @@ fn generated_passwords() {
         let password = generate_password().unwrap();
         let text = password.expose().to_owned();
         assert_eq!(text.len(), 20);
-        assert!(
-            text.chars()
-                .all(|c| c.is_ascii_alphanumeric() && !"0Oo1Iil".contains(c)),
-            "{text}"
-        );
+        assert!(text.chars().all(|c| c.is_ascii_alphanumeric() && !"0Oo1Iil".contains(c)), "{text}");
         letters.extend(text.chars());
         assert!(seen.insert(text));
     }

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 fn main() {
-    let mut raw = b"Received: from a.example by b.example with ESMTPS id 1; Tue, 24 Nov 2026 10:15:00 +0100\r\n".repeat(4);
+    let mut raw =
+        b"Received: from a.example by b.example with ESMTPS id 1; Tue, 24 Nov 2026 10:15:00 +0100\r\n".repeat(4);
     raw.extend_from_slice(
         b"From: Ann Lee <ann@example.org>\r\nTo: a@b.example, c@d.example\r\nSubject: =?utf-8?q?caf=C3=A9?=\r\n\
           Date: Tue, 24 Nov 2026 10:15:00 +0100\r\nMessage-ID: <1@example.org>\r\nMIME-Version: 1.0\r\n\

@@ -180,9 +180,8 @@ impl<'a> Reader<'a> {
                 Token::Quoted(text) => local.push(text.into_owned()),
                 Token::Special(b'@') if local.is_empty() && route.is_none() => {
                     // RFC 5322 §4.4 obs-route
-                    let end = memchr::memchr(b':', self.rest).filter(|at| {
-                        memchr::memchr(b'>', self.rest).is_none_or(|close| *at < close)
-                    });
+                    let end = memchr::memchr(b':', self.rest)
+                        .filter(|at| memchr::memchr(b'>', self.rest).is_none_or(|close| *at < close));
                     if let Some(end) = end {
                         let mut text = b"@".to_vec();
                         text.extend_from_slice(self.rest.get(..end).unwrap_or_default());

@@ -78,9 +78,8 @@ impl Summary {
         };
         summary.parts = r.table(Reader::part)?;
         summary.params = r.table(|r| Ok((r.span()?, r.span()?)))?;
-        summary.addresses = r.table(|r| {
-            Ok(AddressRow { name: r.maybe()?, route: r.maybe()?, mailbox: r.maybe()?, host: r.maybe()? })
-        })?;
+        summary.addresses =
+            r.table(|r| Ok(AddressRow { name: r.maybe()?, route: r.maybe()?, mailbox: r.maybe()?, host: r.maybe()? }))?;
         summary.envelopes = r.table(Reader::envelope)?;
         summary.attachments = r.table(Reader::span)?;
         let length = usize::try_from(r.number()?).map_err(|_| DecodeError::Malformed)?;

@@ -187,7 +187,10 @@ mod tests {
     fn transfer_encodings() {
         assert_eq!(&*transfer_decode(b"aGVs\r\nbG8=", Some(b"BASE64")), b"hello");
         assert_eq!(&*transfer_decode(b"aGVsbG8", Some(b"base64 ")), b"hello");
-        assert_eq!(&*transfer_decode(b"caf=C3=A9=\r\n s=  \nt =zz", Some(b"quoted-printable")), "café st =zz".as_bytes());
+        assert_eq!(
+            &*transfer_decode(b"caf=C3=A9=\r\n s=  \nt =zz", Some(b"quoted-printable")),
+            "café st =zz".as_bytes()
+        );
         assert_eq!(&*transfer_decode(b"=41", Some(b"8bit")), b"=41");
     }
 

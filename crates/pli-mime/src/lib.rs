@@ -41,5 +41,7 @@ pub use preview::html_to_text;
 pub use print::{write_body, write_envelope, write_nstring, write_string};
 pub use scan::summarise;
 pub use search::{SearchField, contains_folded, fold, fold_fuzzy, searchable};
-pub use section::{Section, SectionKind, SectionPath, SectionSource, filter_header, section, section_in_summary, section_range};
+pub use section::{
+    Section, SectionKind, SectionPath, SectionSource, filter_header, section, section_in_summary, section_range,
+};
 pub use summary::{AddressRef, ByteRange, EnvelopeRef, PartKind, PartRef, Summary};

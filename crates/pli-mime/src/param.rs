@@ -104,13 +104,11 @@ mod tests {
 
     #[test]
     fn values_and_parameters() {
-        let all = parse(b"text/plain (a comment); charset=utf-8 ; name=\"a \\\"b\\\"; c\"; empty; =x; format=flowed", 10);
+        let all =
+            parse(b"text/plain (a comment); charset=utf-8 ; name=\"a \\\"b\\\"; c\"; empty; =x; format=flowed", 10);
         assert_eq!(all.value, b"text/plain");
         let params: Vec<_> = all.params.iter().map(|(n, v)| (*n, &**v)).collect();
-        assert_eq!(
-            params,
-            [(&b"charset"[..], &b"utf-8"[..]), (b"name", b"a \"b\"; c"), (b"format", b"flowed")]
-        );
+        assert_eq!(params, [(&b"charset"[..], &b"utf-8"[..]), (b"name", b"a \"b\"; c"), (b"format", b"flowed")]);
         assert_eq!(parse(b"a/b; name=\"no end", 10).params.first().map(|(_, v)| v.len()), Some(6));
         assert_eq!(parse(b"a; b=c; d=e", 1).params.len(), 1);
     }

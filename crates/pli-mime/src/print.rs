@@ -45,7 +45,11 @@ pub fn write_envelope(out: &mut Vec<u8>, envelope: EnvelopeRef<'_>) {
     write_addresses(out, envelope.from());
     out.push(b' ');
     // RFC 9051 §7.5.2: absent or empty, Sender and Reply-To are From.
-    if envelope.sender().len() == 0 { write_addresses(out, envelope.from()) } else { write_addresses(out, envelope.sender()) }
+    if envelope.sender().len() == 0 {
+        write_addresses(out, envelope.from())
+    } else {
+        write_addresses(out, envelope.sender())
+    }
     out.push(b' ');
     if envelope.reply_to().len() == 0 {
         write_addresses(out, envelope.from());

@@ -353,9 +353,13 @@ fn kind_of(media: &[u8], sub: &[u8], parsed: &Parametrised<'_>, encoding: Option
     if media.eq_ignore_ascii_case(b"multipart") {
         let boundary = parsed.params.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"boundary"));
         // RFC 2046 §5.1.1: 1 to 70 characters; longer ones exist.
-        let boundary = boundary.map(|(_, value)| value.trim_ascii_end().to_vec()).filter(|b| !b.is_empty() && b.len() <= 512);
+        let boundary =
+            boundary.map(|(_, value)| value.trim_ascii_end().to_vec()).filter(|b| !b.is_empty() && b.len() <= 512);
         // Without a boundary there are no parts: an empty one splits into none.
-        return Typed::Multipart { boundary: boundary.unwrap_or_default(), digest: sub.eq_ignore_ascii_case(b"digest") };
+        return Typed::Multipart {
+            boundary: boundary.unwrap_or_default(),
+            digest: sub.eq_ignore_ascii_case(b"digest"),
+        };
     }
     // RFC 2046 §5.2.1 forbids an encoding here; where there is one, the message inside cannot be read in place.
     let encoded = encoding.is_some_and(|e| {
@@ -436,7 +440,8 @@ fn file_name<'p>(params: impl Iterator<Item = (&'p [u8], &'p [u8])>, name: &str)
             plain.get_or_insert(value);
             continue;
         }
-        let Some(rest) = key.get(..name.len()).filter(|k| k.eq_ignore_ascii_case(name.as_bytes())).and(key.get(name.len()..))
+        let Some(rest) =
+            key.get(..name.len()).filter(|k| k.eq_ignore_ascii_case(name.as_bytes())).and(key.get(name.len()..))
         else {
             continue;
         };

@@ -147,6 +147,10 @@ pub fn filter_header(block: &[u8], names: &[&str], not: bool) -> Vec<u8> {
     // RFC 9051 §6.4.5.1: the delimiting blank line is always there, unless the message has no body and none itself.
     let end = header_end(block);
     let head = block.get(..end).unwrap_or_default();
-    if head.ends_with(b"\n\n") || head == b"\n" { out.push(b'\n') } else { out.extend_from_slice(b"\r\n") }
+    if head.ends_with(b"\n\n") || head == b"\n" {
+        out.push(b'\n')
+    } else {
+        out.extend_from_slice(b"\r\n")
+    }
     out
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use imap_codec::ResponseCodec;
 use imap_codec::decode::Decoder;
 use pli_mime::{
-    ByteRange, Limits, PartKind, PartRef, SearchField, Section, SectionKind, SectionPath, Summary, contains_folded, fold,
-    searchable, section, summarise, write_body, write_envelope,
+    ByteRange, Limits, PartKind, PartRef, SearchField, Section, SectionKind, SectionPath, Summary, contains_folded,
+    fold, searchable, section, summarise, write_body, write_envelope,
 };
 use proptest::prelude::*;
 
@@ -40,9 +40,9 @@ fn check(raw: &[u8], summary: &Summary) {
         line.extend_from_slice(b")\r\n");
         // The independent parser's own recursion is bounded lower than ours.
         if depth(root) < 6 {
-            let (rest, _) = ResponseCodec::new().decode(&line).unwrap_or_else(|error| {
-                panic!("{error:?} in {}", String::from_utf8_lossy(&line))
-            });
+            let (rest, _) = ResponseCodec::new()
+                .decode(&line)
+                .unwrap_or_else(|error| panic!("{error:?} in {}", String::from_utf8_lossy(&line)));
             assert!(rest.is_empty());
         }
     }
@@ -182,7 +182,9 @@ fn size_and_depth_are_bounded() {
     // 10,000 parts inside each other.
     let mut deep = Vec::new();
     for level in 0..10_000 {
-        deep.extend_from_slice(format!("Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n").as_bytes());
+        deep.extend_from_slice(
+            format!("Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n").as_bytes(),
+        );
     }
     let found = summary(&deep);
     assert!(found.parts().count() <= 60);

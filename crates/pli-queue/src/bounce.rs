@@ -74,8 +74,7 @@ impl Bounce<'_> {
             Date::new(at.secs()).write_rfc822(&mut bytes);
             String::from_utf8_lossy(&bytes).trim().to_owned()
         };
-        let mut text =
-            format!("Reporting-MTA: dns; {}\r\nArrival-Date: {}\r\n", self.hostname, date(self.arrived));
+        let mut text = format!("Reporting-MTA: dns; {}\r\nArrival-Date: {}\r\n", self.hostname, date(self.arrived));
         for (address, reason) in self.failed {
             // RFC 3464 §2.3.4: a report of failure carries a 5.x.x; what expired failed with a 4.x.x until then.
             let status = if reason.status.starts_with('4') { "5.4.7" } else { &reason.status };

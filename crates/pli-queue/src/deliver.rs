@@ -91,10 +91,7 @@ impl Route<'_> {
             let address: IpAddr = text
                 .parse()
                 .map_err(|_| Outcome::Failed(Reason::new("5.1.2", "the address literal is not an address")))?;
-            return Ok(vec![Target {
-                host: address.to_string(),
-                address: SocketAddr::new(address, self.config.port),
-            }]);
+            return Ok(vec![Target { host: address.to_string(), address: SocketAddr::new(address, self.config.port) }]);
         }
         let hosts = self.resolver.mx(domain).await.map_err(|error| unresolved(&error))?;
         let hosts = self.not_ourselves(domain, hosts)?;

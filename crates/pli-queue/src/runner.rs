@@ -9,9 +9,7 @@ use parking_lot::Mutex;
 use pli_gate::{Gate, Refusal, Target};
 use pli_io::{Clock, Random, Resolver};
 use pli_net::{ClientTls, Shutdown};
-use pli_store::{
-    Delivery, LocalRecipient, QueueChange, QueueOutcome, QueueRow, RemoteRecipient, StoreError,
-};
+use pli_store::{Delivery, LocalRecipient, QueueChange, QueueOutcome, QueueRow, RemoteRecipient, StoreError};
 use pli_types::{Action, Address, FlagSet, QueueId, SessionId, SessionInfo};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
@@ -210,12 +208,8 @@ impl QueueRunner {
             eight_bit: job.rows.iter().any(|row| row.eight_bit),
             message,
         };
-        let route = Route {
-            config: &self.config,
-            resolver: &*self.resolver,
-            tls: self.tls.as_ref(),
-            helo: &self.hostname,
-        };
+        let route =
+            Route { config: &self.config, resolver: &*self.resolver, tls: self.tls.as_ref(), helo: &self.hostname };
         route.deliver(&job.domain, &envelope).await
     }
 
@@ -230,8 +224,7 @@ impl QueueRunner {
                     self.finish(row.id, QueueOutcome::Delivered(reply)).await?;
                 }
                 Outcome::Deferred(reason) => {
-                    let next =
-                        next_attempt(&self.config, row.created, now, row.attempts + 1, self.random.next_u64());
+                    let next = next_attempt(&self.config, row.created, now, row.attempts + 1, self.random.next_u64());
                     match next {
                         Some(next_attempt) => {
                             tracing::info!(queue_id = %row.id, domain = %job.domain, status = %reason.status, "deferred");

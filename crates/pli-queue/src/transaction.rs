@@ -118,13 +118,8 @@ impl Session {
         helo: &str,
         tls: Option<&ClientTls>,
     ) -> Result<Self, SessionError> {
-        let mut session = Self {
-            connection,
-            buffer: Vec::new(),
-            capabilities: 0,
-            size_limit: 0,
-            host: host.to_owned(),
-        };
+        let mut session =
+            Self { connection, buffer: Vec::new(), capabilities: 0, size_limit: 0, host: host.to_owned() };
         let greeting = session.reply(GREETING_S).await?;
         if !greeting.is_positive() {
             return Err(SessionError::Refused(greeting));
@@ -149,8 +144,7 @@ impl Session {
             Err(_) => return Err(SessionError::Tls(io::Error::from(io::ErrorKind::TimedOut))),
         };
         // RFC 3207 §4.2: what was learnt in the clear is forgotten.
-        let mut session =
-            Self { connection, buffer: Vec::new(), capabilities: 0, size_limit: 0, host: session.host };
+        let mut session = Self { connection, buffer: Vec::new(), capabilities: 0, size_limit: 0, host: session.host };
         session.hello(helo).await?;
         Ok(session)
     }

@@ -12,7 +12,7 @@ use pli_gate::{Gate, Target};
 use pli_io::{Env, StaticResolver};
 use pli_net::Shutdown;
 use pli_queue::{QueueConfig, QueueRunner};
-use pli_store::{Delivery, IndexEngine, NewAccount, QuotaLimit, QueueRow, RemoteRecipient, Store, StoreOptions};
+use pli_store::{Delivery, IndexEngine, NewAccount, QueueRow, QuotaLimit, RemoteRecipient, Store, StoreOptions};
 use pli_types::{AccountId, Action, Actor, Address, MailboxName, Protocol, SessionId, SessionInfo};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
