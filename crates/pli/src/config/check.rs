@@ -137,9 +137,14 @@ fn sizes(config: &Config, text: &Text<'_>) -> Result<(), String> {
             return text.wrong(header, key, "1 at least");
         }
     }
-    if smtp.in_flight_bytes_max < smtp.message_bytes_max {
-        let reason = "less than message_bytes_max: the largest message would never be taken";
-        return text.wrong("[smtp]", "in_flight_bytes_max", reason);
+    for (header, in_flight, message) in [
+        ("[imap]", imap.in_flight_bytes_max, imap.message_bytes_max),
+        ("[smtp]", smtp.in_flight_bytes_max, smtp.message_bytes_max),
+    ] {
+        if in_flight < message {
+            let reason = "less than message_bytes_max: the largest message would never be taken";
+            return text.wrong(header, "in_flight_bytes_max", reason);
+        }
     }
     Ok(())
 }
