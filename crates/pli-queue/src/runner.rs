@@ -10,7 +10,7 @@ use pli_gate::{Gate, Refusal, Target};
 use pli_io::{Clock, Random, Resolver};
 use pli_net::{ClientTls, Shutdown};
 use pli_store::{Delivery, LocalRecipient, QueueChange, QueueOutcome, QueueRow, RemoteRecipient, StoreError};
-use pli_types::{Action, Address, FlagSet, QueueId, SessionId, SessionInfo};
+use pli_types::{Action, Address, ByteCount, FlagSet, QueueId, SessionId, SessionInfo};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::bounce::Bounce;
@@ -54,6 +54,21 @@ struct State {
 struct Job {
     domain: String,
     rows: Vec<QueueRow>,
+}
+
+/// An attempt's hold on its rows, its destination and its slot; they are given back however the attempt ends. A panic
+/// on a peer's bytes must not keep rows out of the queue until the next start.
+struct Busy {
+    runner: Arc<QueueRunner>,
+    job: Job,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.runner.end(&self.job);
+        self.runner.ended.notify_one();
+    }
 }
 
 impl QueueRunner {
@@ -177,14 +192,12 @@ impl QueueRunner {
     }
 
     async fn attempt(self: Arc<Self>, job: Job, slot: OwnedSemaphorePermit) {
-        if let Err(error) = self.attempt_job(&job).await {
+        let busy = Busy { runner: self, job, _slot: slot };
+        if let Err(error) = busy.runner.attempt_job(&busy.job).await {
             // The outcome could not be committed. The rows are as they were; they must not spin.
-            tracing::error!(%error, domain = %job.domain, "committing a delivery's outcome");
+            tracing::error!(%error, domain = %busy.job.domain, "committing a delivery's outcome");
             tokio::time::sleep(STORE_ERROR_PAUSE).await;
         }
-        self.end(&job);
-        drop(slot);
-        self.ended.notify_one();
     }
 
     async fn attempt_job(&self, job: &Job) -> Result<(), StoreError> {
@@ -255,16 +268,7 @@ impl QueueRunner {
             tracing::warn!(queue_id = %row.id, status = %reason.status, "failed for good");
         }
         // RFC 5321 §6.1: a bounce is never sent for a bounce.
-        let recipients = match &first.reverse_path {
-            Some(to) => self.bounce_recipients(to).map(|found| (to, found)),
-            None => None,
-        };
-        let Some((to, (local, remote))) = recipients else {
-            for (row, reason) in failed {
-                self.finish(row.id, QueueOutcome::Failed(reason.to_string())).await?;
-            }
-            return Ok(());
-        };
+        let Some(to) = &first.reverse_path else { return self.fail(failed).await };
         let named: Vec<(&Address, &Reason)> = failed.iter().map(|(row, why)| (&row.forward_path, why)).collect();
         let bytes = Bounce {
             hostname: &self.hostname,
@@ -276,6 +280,8 @@ impl QueueRunner {
             original: message,
         }
         .build();
+        let size = ByteCount::new(bytes.len() as u64);
+        let Some((local, remote)) = self.bounce_recipients(to, size) else { return self.fail(failed).await };
         let ends = failed
             .iter()
             .map(|(row, why)| {
@@ -292,11 +298,27 @@ impl QueueRunner {
             ends,
         };
         let permit = self.gate.admit_system(Action::Deliver);
-        gone_is_done(self.gate.store().deliver(permit, delivery).await)
+        match self.gate.store().deliver(permit, delivery).await {
+            // The mailbox filled up, or the account went, since it was asked. The rows end all the same: otherwise the
+            // other server would be asked again and again for what it has refused.
+            Err(error @ (StoreError::OverQuota { .. } | StoreError::NoAccount(_))) => {
+                tracing::warn!(%error, "a bounce was not taken");
+                self.fail(failed).await
+            }
+            result => gone_is_done(result),
+        }
+    }
+
+    /// Ends rows that failed for good, when nobody can be told.
+    async fn fail(&self, failed: &[(&QueueRow, Reason)]) -> Result<(), StoreError> {
+        for (row, reason) in failed {
+            self.finish(row.id, QueueOutcome::Failed(reason.to_string())).await?;
+        }
+        Ok(())
     }
 
     /// Where a bounce to this address goes; `None` when nobody can take it.
-    fn bounce_recipients(&self, to: &Address) -> Option<(Vec<LocalRecipient>, Vec<RemoteRecipient>)> {
+    fn bounce_recipients(&self, to: &Address, size: ByteCount) -> Option<(Vec<LocalRecipient>, Vec<RemoteRecipient>)> {
         let (accounts, addresses) = match self.gate.route(to) {
             Ok(pli_directory::Route::To { local, remote }) => (local, remote),
             Ok(pli_directory::Route::Remote) => (Vec::new(), vec![to.clone()]),
@@ -304,7 +326,7 @@ impl QueueRunner {
         };
         let mut local = Vec::new();
         for account in accounts {
-            let target = Target { account: Some(account), ..Target::default() };
+            let target = Target { account: Some(account), adds: size, ..Target::default() };
             match self.gate.admit(&self.session, Action::Deliver, &target) {
                 Ok(permit) => local.push(LocalRecipient { permit, account, mailbox: None, flags: FlagSet::default() }),
                 Err(refusal) => log_refusal(refusal),

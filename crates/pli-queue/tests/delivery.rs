@@ -334,3 +334,21 @@ async fn an_unknown_domain_bounces_at_once() {
     world.submit(&["bob@nowhere.test"], TEXT).await;
     world.until("bounced", |w| w.rows().is_empty() && w.inbox() == 1).await;
 }
+
+/// A bounce that does not fit is given up with its row: the other server is not asked again for what it has refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bounce_for_a_full_mailbox_does_not_keep_the_row() {
+    let (address, seen) = mta(Manner::RefusesSome).await;
+    let world = World::new(&[("other.test", &address)], QueueConfig::default()).await;
+    let admin = Arc::new(SessionInfo::admin(SessionId(1), 0));
+    let target = Target { account: Some(world.alice), ..Target::default() };
+    let permit = world.gate.admit(&admin, Action::AccountChange, &target).unwrap();
+    let limit = QuotaLimit { bytes: Some(pli_types::ByteCount::new(300)), messages: None };
+    let change = pli_store::AccountChange { quota_in_force: Some(limit), ..pli_store::AccountChange::default() };
+    world.gate.store().change_account(permit, world.alice, change).await.unwrap();
+    world.submit(&["xavier@other.test"], "Subject: s\r\n\r\nbody\r\n").await;
+    world.until("the row has ended", |world| world.rows().is_empty()).await;
+    assert_eq!(world.inbox(), 0);
+    let asked = seen.lock().unwrap().commands.iter().filter(|c| c.starts_with("MAIL")).count();
+    assert_eq!(asked, 1);
+}
