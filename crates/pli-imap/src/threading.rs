@@ -1,11 +1,26 @@
 //! RFC 5256 §3: how messages are put into threads.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::num::NonZeroU64;
+use std::sync::OnceLock;
 
 /// Message ids of one References field that are looked at; the newest ones count.
 const REFERENCES_COUNT_MAX: usize = 100;
 /// Parents that are followed before a thread is cut: a guard against work without end.
 const DEPTH_MAX: usize = 1_000;
+
+/// Bytes of a base subject by which threads are gathered; longer ones are cut.
+const SUBJECT_BYTES_MAX: usize = 1024;
+
+/// A message id, as a hash under a key of this process: threading a mailbox must cost memory by the number of its
+/// messages, not by what strangers wrote into their fields.
+type Id = NonZeroU64;
+
+fn id_of(text: &str) -> Id {
+    static KEY: OnceLock<RandomState> = OnceLock::new();
+    NonZeroU64::new(KEY.get_or_init(RandomState::new).hash_one(text)).unwrap_or(NonZeroU64::MIN)
+}
 
 /// What threading looks at in a message.
 pub struct Item {
@@ -13,8 +28,8 @@ pub struct Item {
     date: i64,
     subject: String,
     reply: bool,
-    id: String,
-    references: Vec<String>,
+    id: Option<Id>,
+    references: Vec<Id>,
 }
 
 /// A thread: a message (or a place where one is missing) with its answers.
@@ -53,13 +68,17 @@ impl Item {
         }
         let from = ids.len().saturating_sub(REFERENCES_COUNT_MAX);
         let references = ids.split_off(from);
-        Self { number, date, subject, reply, id: message_ids(id).into_iter().next().unwrap_or_default(), references }
+        let mut subject = subject;
+        subject.truncate(subject.floor_char_boundary(SUBJECT_BYTES_MAX));
+        subject.shrink_to_fit();
+        Self { number, date, subject, reply, id: message_ids(id).into_iter().next(), references }
     }
 }
 
 /// The ids between angle brackets.
-fn message_ids(text: &str) -> Vec<String> {
-    text.split('<').skip(1).filter_map(|part| part.split_once('>')).map(|(id, _)| id.trim().to_owned()).collect()
+fn message_ids(text: &str) -> Vec<Id> {
+    let texts = text.split('<').skip(1).filter_map(|part| part.split_once('>')).map(|(id, _)| id.trim());
+    texts.filter(|id| !id.is_empty()).map(id_of).collect()
 }
 
 /// ORDEREDSUBJECT: by base subject, then date; all messages of a subject answer the first.
@@ -90,7 +109,7 @@ struct Node {
 
 struct Nodes {
     nodes: Vec<Node>,
-    by_id: HashMap<String, usize>,
+    by_id: HashMap<Id, usize>,
 }
 
 impl Nodes {
@@ -98,12 +117,12 @@ impl Nodes {
         self.nodes.push(Node { item, parent: None, children: Vec::new() });
         self.nodes.len().saturating_sub(1)
     }
-    fn of_id(&mut self, id: &str) -> usize {
-        if let Some(at) = self.by_id.get(id) {
+    fn of_id(&mut self, id: Id) -> usize {
+        if let Some(at) = self.by_id.get(&id) {
             return *at;
         }
         let at = self.new_node(None);
-        self.by_id.insert(id.to_owned(), at);
+        self.by_id.insert(id, at);
         at
     }
     fn parent(&self, at: usize) -> Option<usize> {
@@ -156,14 +175,14 @@ pub fn by_references(items: &[Item]) -> Vec<Tree> {
 fn link(nodes: &mut Nodes, index: usize, item: &Item) {
     let mut parent: Option<usize> = None;
     for id in &item.references {
-        let at = nodes.of_id(id);
+        let at = nodes.of_id(*id);
         if parent.is_some() && nodes.parent(at).is_none() {
             nodes.set_parent(at, parent);
         }
         parent = Some(at);
     }
     // A message without an id, or with one that is taken, stands for itself.
-    let known = if item.id.is_empty() { None } else { Some(nodes.of_id(&item.id)) };
+    let known = item.id.map(|id| nodes.of_id(id));
     let at = match known {
         Some(at) if nodes.nodes.get(at).is_some_and(|node| node.item.is_none()) => at,
         _ => nodes.new_node(None),
@@ -319,6 +338,15 @@ mod tests {
         let forest = by_references(&items);
         let count: usize = forest.iter().map(|tree| shape(tree).matches(char::is_numeric).count()).sum();
         assert_eq!(count, 2, "{:?}", shapes(&forest));
+    }
+
+    #[test]
+    fn long_fields_cost_no_memory() {
+        let long = "x".repeat(100_000);
+        let item = item(1, &long, &format!("<{long}>"), &format!("<{long}> <a> <b> <>"));
+        let held = item.subject.capacity() + item.references.capacity() * size_of_val(&item.references[0]);
+        assert!(held < 4096, "{held}");
+        assert_eq!(item.references.len(), 3);
     }
 
     #[test]

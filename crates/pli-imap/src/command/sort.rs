@@ -14,6 +14,10 @@ use crate::message::{Message, off_worker};
 use crate::session::Session;
 use crate::subject::base_subject;
 
+/// Bytes of a text that are compared; sorting a mailbox must not take the memory of all that strangers wrote into their
+/// subjects.
+const VALUE_BYTES_MAX: usize = 1024;
+
 /// What one criterion compares.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Value {
@@ -88,13 +92,19 @@ fn value(key: SortKey, message: &mut Message<'_>) -> Result<Value, StoreError> {
         SortKey::Size => Value::Number(i64::try_from(message.row.size.get()).unwrap_or(i64::MAX)),
         // RFC 5256 §2.2: the internal date where the Date field cannot be read.
         SortKey::Date => Value::Number(message.summary()?.date().map_or(received, |date| date.0)),
-        SortKey::Subject => Value::Text(subject(message.summary()?).0),
-        SortKey::From => Value::Text(mailbox(message.summary()?.envelope().from().next())),
-        SortKey::To => Value::Text(mailbox(message.summary()?.envelope().to().next())),
-        SortKey::Cc => Value::Text(mailbox(message.summary()?.envelope().cc().next())),
-        SortKey::DisplayFrom => Value::Text(display(message.summary()?.envelope().from().next())),
-        SortKey::DisplayTo => Value::Text(display(message.summary()?.envelope().to().next())),
+        SortKey::Subject => text(subject(message.summary()?).0),
+        SortKey::From => text(mailbox(message.summary()?.envelope().from().next())),
+        SortKey::To => text(mailbox(message.summary()?.envelope().to().next())),
+        SortKey::Cc => text(mailbox(message.summary()?.envelope().cc().next())),
+        SortKey::DisplayFrom => text(display(message.summary()?.envelope().from().next())),
+        SortKey::DisplayTo => text(display(message.summary()?.envelope().to().next())),
     })
+}
+
+fn text(mut value: String) -> Value {
+    value.truncate(value.floor_char_boundary(VALUE_BYTES_MAX));
+    value.shrink_to_fit();
+    Value::Text(value)
 }
 
 /// The base subject, folded, and whether the message is a reply.
@@ -116,5 +126,18 @@ fn display(address: Option<AddressRef<'_>>) -> String {
             let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
             fold(&format!("{}@{}", text(address.mailbox), text(address.host)))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic, reason = "tests")]
+    use super::{Value, text};
+
+    #[test]
+    fn long_values_are_cut_between_characters() {
+        let Value::Text(cut) = text("é".repeat(10_000) + "a") else { panic!("not a text") };
+        assert!(cut.len() <= 1024 && cut.capacity() <= 1024 && cut.ends_with('é'));
+        assert!(text(String::from("a")) < text(String::from("b")));
     }
 }
