@@ -2,6 +2,9 @@
 
 /// Mailboxes of one account.
 pub(crate) const MAILBOXES_MAX: u32 = 10_000;
+/// Entries of one message in mailboxes. COPY costs no quota, and without this a mailbox copied into itself a few times
+/// has more entries than there is disk.
+pub(crate) const MESSAGE_COPIES_MAX: u32 = 100;
 /// Operations waiting for the committer; callers beyond it wait to enter.
 pub(crate) const QUEUED_OPERATIONS_MAX: usize = 1024;
 /// Operations of one group.

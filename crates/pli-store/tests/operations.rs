@@ -449,3 +449,25 @@ fn new_epochs_are_made_ahead() {
         open.check();
     });
 }
+
+#[test]
+fn a_mailbox_copied_into_itself_ends() {
+    both(|world| async move {
+        let open = world.create();
+        let ana = open.account("ana@example.org", QuotaLimit::default()).await;
+        open.deliver(&[ana], &message("many", 200)).await.unwrap();
+        let inbox = open.mailbox(ana, "INBOX").id;
+        let mut refused = false;
+        for _ in 0..12 {
+            let uids: Vec<Uid> = open.entries(ana, inbox).iter().map(|entry| entry.uid).collect();
+            match open.store.copy(open.permit(Action::Copy, Some(ana)), inbox, uids, inbox).await {
+                Ok(_) => assert!(!refused),
+                Err(StoreError::Limit(_)) => refused = true,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert!(refused);
+        assert!(open.entries(ana, inbox).len() <= 100);
+        open.check();
+    });
+}

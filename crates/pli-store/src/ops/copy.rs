@@ -7,6 +7,7 @@ use pli_types::{AccountId, MailboxId, Uid, UidValidity};
 use super::append::next_uid;
 use super::{Result, count, translate};
 use crate::error::{Damaged, StoreError};
+use crate::limits::MESSAGE_COPIES_MAX;
 use crate::rows::keys;
 use crate::rows::mail::{Expunged, MessageRow};
 use crate::txn::Txn;
@@ -38,6 +39,9 @@ impl Txn<'_> {
             let key = keys::message(account, entry.email);
             let mut message: MessageRow = self.load(&key)?.ok_or(StoreError::Damaged(Damaged::Row("message")))?;
             if !is_move {
+                if message.refs >= MESSAGE_COPIES_MAX {
+                    return Err(StoreError::Limit("copies of one message"));
+                }
                 message.refs = message.refs.saturating_add(1);
                 self.put(key, &message);
             }
