@@ -5,6 +5,7 @@
 #   benches/run.sh              the full rows (some minutes)
 #   RUNS=1 SCALE=10 benches/run.sh   a tenth of the load, once: a try-out
 #   RESULTS=DIR                 writes there instead
+#   BUILD=no                    takes the release binaries as they are
 set -eu
 cd "$(dirname "$0")/.."
 RUNS=${RUNS:-3}
@@ -13,7 +14,7 @@ OFFSET=${OFFSET:-28000}
 RESULTS=${RESULTS:-benches/results}
 TARGET=${CARGO_TARGET_DIR:-target}
 
-cargo build --release --locked --package pli --package pli-benches
+[ "${BUILD:-yes}" = no ] || cargo build --release --locked --package pli --package pli-benches
 PLI=$TARGET/release/pli
 BENCH=$TARGET/release/pli-bench
 
@@ -56,6 +57,8 @@ bench() {
         --pid "$server" --disk "$work" --json "$@" >>"$lines"
 }
 
+# Other work on the machine takes its share: whoever reads the figures has to know.
+busy=$(cut -d ' ' -f 1-3 /proc/loadavg)
 files=
 run=1
 while [ "$run" -le "$RUNS" ]; do
@@ -97,4 +100,5 @@ memory=$(awk '/MemTotal/ {printf "%.0f", $2 / 1048576}' /proc/meminfo)
 # shellcheck disable=SC2086
 "$BENCH" report --out "$RESULTS" --date "$(date +%F)" \
     --about "$(nproc) cores ($cpu), $memory GB, Linux $(uname -r), generator on the same machine" \
-    --about "commit $(git rev-parse --short HEAD), $RUNS runs, load divided by $SCALE" $files
+    --about "commit $(git rev-parse --short HEAD), $RUNS runs, load divided by $SCALE" \
+    --about "load average before the first run: $busy" $files

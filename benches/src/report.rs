@@ -34,9 +34,10 @@ impl Figures {
 
     /// The disk's own time, measured now.
     pub fn disk(&mut self, dir: &Path) -> Result<(), Failure> {
-        let (median, p99) = measure::fdatasync(dir)?;
-        self.set("fdatasync_4k_p50_ms", median);
-        self.set("fdatasync_4k_p99_ms", p99);
+        let syncs = measure::fdatasync(dir)?;
+        self.set("fdatasync_4k_p10_ms", syncs.p10);
+        self.set("fdatasync_4k_p50_ms", syncs.p50);
+        self.set("fdatasync_4k_p99_ms", syncs.p99);
         Ok(())
     }
 
