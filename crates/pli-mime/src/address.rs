@@ -8,6 +8,10 @@ use crate::param::unquote;
 /// Nested comments that are followed.
 const COMMENT_DEPTH_MAX: u32 = 16;
 
+/// Bytes of a source route; a longer one is none. Otherwise each `<@` of a large field would be looked for its colon
+/// through all of the field.
+const ROUTE_BYTES_MAX: usize = 1024;
+
 /// One address, or a group's start (`host` `None`, `mailbox` `Some`) or end (both `None`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MailAddress {
@@ -180,8 +184,8 @@ impl<'a> Reader<'a> {
                 Token::Quoted(text) => local.push(text.into_owned()),
                 Token::Special(b'@') if local.is_empty() && route.is_none() => {
                     // RFC 5322 §4.4 obs-route
-                    let end = memchr::memchr(b':', self.rest)
-                        .filter(|at| memchr::memchr(b'>', self.rest).is_none_or(|close| *at < close));
+                    let near = self.rest.get(..self.rest.len().min(ROUTE_BYTES_MAX)).unwrap_or_default();
+                    let end = memchr::memchr2(b':', b'>', near).filter(|at| near.get(*at) == Some(&b':'));
                     if let Some(end) = end {
                         let mut text = b"@".to_vec();
                         text.extend_from_slice(self.rest.get(..end).unwrap_or_default());

@@ -148,6 +148,10 @@ pub fn decode_words(value: &[u8]) -> String {
     out
 }
 
+/// Bytes of one encoded word; a longer one is none. Without a bound each `=?` of a large field would be looked for its
+/// end through all of the field.
+const WORD_BYTES_MAX: usize = 8 * 1024;
+
 /// Charset and decoded bytes.
 type Word<'a> = (&'a [u8], Vec<u8>);
 
@@ -160,7 +164,7 @@ fn flush(out: &mut String, pending: &mut Option<Word<'_>>) {
 /// `=?charset?B|Q?text?=` at the start of `from`: charset, decoded bytes, length. RFC 2047 §2; longer words than the
 /// 75 characters there are read too.
 fn encoded_word(from: &[u8]) -> Option<(Word<'_>, usize)> {
-    let inner = from.get(2..)?;
+    let inner = from.get(2..from.len().min(WORD_BYTES_MAX))?;
     let mut parts = inner.splitn(3, |b| *b == b'?');
     let charset = parts.next().filter(|c| !c.is_empty() && c.len() <= 64)?;
     let encoding = parts.next()?;
