@@ -184,8 +184,8 @@ impl Gate {
     }
 
     fn note_failure(&self, session: &Arc<SessionInfo>, account: Option<&Account>, error: AuthError, reason: &str) {
-        let peer = session.peer.map(|p| p.ip());
-        tracing::info!(session = %session.id, ?peer, protocol = ?session.protocol, reason, "login failed");
+        let peer = session.peer.map(|p| p.ip().to_string()).unwrap_or_default();
+        tracing::info!(session = %session.id, peer, protocol = ?session.protocol, reason, "login failed");
         let Some(unrecorded) = self.may_record_refusal() else { return };
         let code = match error {
             AuthError::Failed => "failed",

@@ -16,6 +16,8 @@ const HEADER_BYTES_MAX: usize = 16 * 1024;
 pub(crate) struct Bounce<'a> {
     /// Our name.
     pub(crate) hostname: &'a str,
+    /// Whose postmaster an answer would reach.
+    pub(crate) postmaster_domain: &'a str,
     /// Makes Message-ID and boundary unique.
     pub(crate) unique: u64,
     pub(crate) now: UnixMillis,
@@ -44,7 +46,7 @@ impl Bounce<'_> {
         MessageBuilder::new()
             .message_id(format!("{:016x}.bounce@{}", self.unique, self.hostname))
             .date(Date::new(self.now.secs()))
-            .from((String::from("Mail Delivery System"), format!("postmaster@{}", self.hostname)))
+            .from((String::from("Mail Delivery System"), format!("postmaster@{}", self.postmaster_domain)))
             .header("To", Raw::new(self.to.wire(false)))
             .subject("Message non remis / Undelivered mail")
             .header("Auto-Submitted", Raw::new("auto-replied")) // RFC 3834 §5
@@ -123,6 +125,7 @@ mod tests {
         };
         let bytes = Bounce {
             hostname: "mail.example.org",
+            postmaster_domain: "example.org",
             unique: 7,
             now: UnixMillis(86_400_000),
             arrived: UnixMillis(0),
@@ -133,6 +136,7 @@ mod tests {
         .build();
         let text = String::from_utf8(bytes).unwrap();
         for part in [
+            "postmaster@example.org",
             "Content-Type: multipart/report",
             "report-type=",
             "Content-Type: message/delivery-status",

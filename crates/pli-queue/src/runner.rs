@@ -270,8 +270,12 @@ impl QueueRunner {
         // RFC 5321 §6.1: a bounce is never sent for a bounce.
         let Some(to) = &first.reverse_path else { return self.fail(failed).await };
         let named: Vec<(&Address, &Reason)> = failed.iter().map(|(row, why)| (&row.forward_path, why)).collect();
+        // A domain of ours has a postmaster; our host name as a rule is none.
+        let ours = matches!(self.gate.route(to), Ok(pli_directory::Route::To { .. }));
+        let domain = to.domain_ascii();
         let bytes = Bounce {
             hostname: &self.hostname,
+            postmaster_domain: if ours { &domain } else { &self.hostname },
             unique: self.random.next_u64(),
             now: self.clock.now(),
             arrived: first.created,

@@ -27,7 +27,6 @@ pub async fn log_in(session: &mut Session, user: &str, password: &SecretString) 
     let gate = Arc::clone(&session.service.gate);
     match gate.authenticate(&info, user, password).await {
         Ok(login) => {
-            tracing::info!(session = %info.id, account = %login.account, "imap login");
             session.info = Arc::clone(&login.session);
             session.state = State::Authenticated { login: Arc::new(login) };
             session.wire.framer.set_narrow(false);

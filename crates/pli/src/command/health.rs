@@ -39,7 +39,9 @@ fn show(global: &Global, answer: &Value, running: bool) {
     };
     let mut rows = vec![(Text::ServerRuns.in_language(language), server)];
     if running {
-        rows.push((Text::Store.in_language(language), text(answer, "/store/condition")));
+        let well = answer.pointer("/well").and_then(Value::as_bool) == Some(true);
+        let condition = if well { Text::Well.in_language(language) } else { text(answer, "/store/condition") };
+        rows.push((Text::Store.in_language(language), condition));
         let entries = text(answer, "/audit/entries");
         rows.push((Text::AuditLog.in_language(language), Text::Entries.with(language, &[&entries])));
         let listeners = answer.pointer("/server/listeners").and_then(Value::as_array);
