@@ -14,7 +14,12 @@ OFFSET=${OFFSET:-28000}
 RESULTS=${RESULTS:-benches/results}
 TARGET=${CARGO_TARGET_DIR:-target}
 
-[ "${BUILD:-yes}" = no ] || cargo build --release --locked --package pli --package pli-benches
+# Said of the tree before the build: it may move on while the rows run.
+built="binaries taken as they were, commit unknown"
+if [ "${BUILD:-yes}" != no ]; then
+    built="commit $(git describe --always --dirty --exclude '*')"
+    cargo build --release --locked --package pli --package pli-benches
+fi
 PLI=$TARGET/release/pli
 BENCH=$TARGET/release/pli-bench
 
@@ -100,5 +105,5 @@ memory=$(awk '/MemTotal/ {printf "%.0f", $2 / 1048576}' /proc/meminfo)
 # shellcheck disable=SC2086
 "$BENCH" report --out "$RESULTS" --date "$(date +%F)" \
     --about "$(nproc) cores ($cpu), $memory GB, Linux $(uname -r), generator on the same machine" \
-    --about "commit $(git rev-parse --short HEAD), $RUNS runs, load divided by $SCALE" \
+    --about "$built, $RUNS runs, load divided by $SCALE" \
     --about "load average before the first run: $busy" $files
