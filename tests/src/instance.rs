@@ -65,7 +65,10 @@ pub fn pli() -> PathBuf {
 
 /// The repository's root.
 pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+    // Cargo's and nextest's word at run time: with a build cache shared by several
+    // checkouts the path of compile time may be another checkout's.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&here).parent().unwrap().to_path_buf()
 }
 
 /// What an instance should be like before its first start.

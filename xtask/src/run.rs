@@ -8,8 +8,11 @@ use crate::Outcome;
 
 /// The workspace's root.
 pub fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).to_path_buf()
+    // At run time, from Cargo: with a build cache shared by several checkouts the
+    // path of compile time may be another checkout's, and the wrong tree is checked.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let here = PathBuf::from(here);
+    here.parent().map(Path::to_path_buf).unwrap_or(here)
 }
 
 /// Where Cargo builds, `CARGO_TARGET_DIR` respected.
