@@ -114,14 +114,28 @@ fn angle(text: &str) -> Result<Option<(Element, usize)>, String> {
     let Some(inner) = text.strip_prefix('<') else {
         return Ok(None);
     };
-    let Some(end) = inner.find('>') else {
+    // Choices may hold escapes, which are in angle brackets too.
+    let mut depth = 1_usize;
+    let mut bars = vec![0];
+    let mut end = None;
+    for (at, byte) in inner.bytes().enumerate() {
+        match byte {
+            b'<' => depth += 1,
+            b'>' => depth -= 1,
+            b'|' if depth == 1 => bars.push(at + 1),
+            _ => {}
+        }
+        if depth == 0 {
+            end = Some(at);
+            break;
+        }
+    }
+    let Some(end) = end.filter(|_| bars.len() > 1) else {
         return Ok(None);
     };
-    let choices = &inner[..end];
-    if !choices.contains('|') {
-        return Ok(None);
-    }
-    let choices: Result<Vec<Pattern>, String> = choices.split('|').map(Pattern::parse).collect();
+    bars.push(end + 1);
+    let choices: Result<Vec<Pattern>, String> =
+        bars.windows(2).map(|pair| Pattern::parse(&inner[pair[0]..pair[1] - 1])).collect();
     Ok(Some((Element::Either(choices?), end + 2)))
 }
 
@@ -279,6 +293,9 @@ mod tests {
         assert!(check("FROM:<a@b>", "FROM:<a@b>"));
         assert!(check("{3}<CRLF>a<NUL><xff>".replace("<xff>", "").as_str(), "{3}\r\na\0"));
         assert!(check("<3*ab>", "ababab"));
+        assert!(check("B <NIL|{0}<CRLF>>)", "B {0}\r\n)"));
+        assert!(check("B <NIL|{0}<CRLF>>)", "B NIL)"));
+        assert!(check("B[]<2> x", "B[]<2> x"));
     }
 
     #[test]
