@@ -22,7 +22,15 @@ pub fn charset_to_utf8<'a>(charset: Option<&[u8]>, bytes: &'a [u8]) -> Cow<'a, s
 fn guess(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
-        Err(_) => WINDOWS_1252.decode_without_bom_handling(bytes).0,
+        Err(_) => {
+            // One stray or cut byte must not turn a whole text of UTF-8 into signs of another charset.
+            let lossy = String::from_utf8_lossy(bytes);
+            let (whole, broken) =
+                lossy.chars().filter(|c| !c.is_ascii()).fold((0usize, 0usize), |(whole, broken), c| {
+                    if c == char::REPLACEMENT_CHARACTER { (whole, broken + 1) } else { (whole + 1, broken) }
+                });
+            if whole > broken { lossy } else { WINDOWS_1252.decode_without_bom_handling(bytes).0 }
+        }
     }
 }
 
@@ -216,5 +224,7 @@ mod tests {
         assert_eq!(charset_to_utf8(Some(b"no-such"), b"\xe9"), "é");
         assert_eq!(charset_to_utf8(Some(b"us-ascii"), "é".as_bytes()), "é");
         assert_eq!(charset_to_utf8(None, b"plain"), "plain");
+        assert_eq!(charset_to_utf8(Some(b"utf-8"), b"\xd0\xbf\xd1\x80\xd0"), "пр\u{fffd}");
+        assert_eq!(charset_to_utf8(Some(b"utf-8"), b"d\xe9j\xe0 vu"), "déjà vu");
     }
 }

@@ -64,6 +64,11 @@ impl HeaderField<'_> {
     }
 }
 
+/// Whether fields of this name are kept of every top header of which anything is.
+pub(crate) fn is_kept_name(name: &str) -> bool {
+    KEPT_NAMES.iter().any(|kept| kept.eq_ignore_ascii_case(name))
+}
+
 /// Where the line that starts at `from` ends, line feed included.
 pub(crate) fn line_end(bytes: &[u8], from: usize) -> usize {
     let rest = bytes.get(from..).unwrap_or_default();

@@ -84,7 +84,8 @@ impl<'a> Scan<'a> {
             self.out.kept = Kept::Whole;
         } else {
             let mut chosen = Vec::new();
-            for field in self.fields(block).filter(HeaderField::is_kept) {
+            // All fields, however many: an answer from the chosen ones must be the answer from the whole block.
+            for field in header_fields(block).filter(HeaderField::is_kept) {
                 if chosen.len() + field.raw.len() > max {
                     // A listing with some fields missing would be wrong; then none is kept.
                     chosen.clear();
@@ -141,7 +142,8 @@ impl<'a> Scan<'a> {
         let deeper = Place { depth: place.depth + 1, digest: false, message: false, start: body_start, end: place.end };
         match typed {
             Typed::Multipart { boundary, digest } if self.may_go_down(&place) => {
-                for (start, end) in split(self.raw, body_start, place.end, &boundary) {
+                let parts_left = (self.limits.parts_max as usize).saturating_sub(self.out.parts.len());
+                for (start, end) in split(self.raw, body_start, place.end, &boundary, parts_left) {
                     if self.out.parts.len() >= self.limits.parts_max as usize {
                         break;
                     }
@@ -375,8 +377,8 @@ fn kind_of(media: &[u8], sub: &[u8], parsed: &Parametrised<'_>, encoding: Option
     if media.eq_ignore_ascii_case(b"text") { Typed::Text } else { Typed::Other }
 }
 
-/// RFC 2046 §5.1.1: the parts between delimiter lines. The line end before a delimiter belongs to it.
-fn split(raw: &[u8], start: usize, end: usize, boundary: &[u8]) -> Vec<(usize, usize)> {
+/// RFC 2046 §5.1.1: the parts between delimiter lines, at most `max`. The line end before a delimiter belongs to it.
+fn split(raw: &[u8], start: usize, end: usize, boundary: &[u8], max: usize) -> Vec<(usize, usize)> {
     let mut parts = Vec::new();
     if boundary.is_empty() {
         return parts;
@@ -404,7 +406,8 @@ fn split(raw: &[u8], start: usize, end: usize, boundary: &[u8]) -> Vec<(usize, u
         if let Some(open) = open {
             parts.push((start + open, start + before_line_end(body, open, at)));
         }
-        if last {
+        // Parts past the limit have no rows: a body of delimiters alone must not fill memory with their places.
+        if last || parts.len() >= max {
             return parts;
         }
         open = Some(line);

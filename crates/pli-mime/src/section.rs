@@ -1,7 +1,7 @@
 //! `BODY[section]`: which bytes a section names. RFC 9051 §6.4.5.1.
 
-use crate::header::{header_end, header_fields};
-use crate::summary::{ByteRange, PartKind, PartRef, Summary};
+use crate::header::{header_end, header_fields, is_kept_name};
+use crate::summary::{ByteRange, Kept, PartKind, PartRef, Summary};
 
 /// What of a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,7 +123,14 @@ pub fn section_in_summary(summary: &Summary, path: &SectionPath) -> Option<Vec<u
     if !path.part.is_empty() {
         return None;
     }
-    let block = summary.header_block()?;
+    let block = match (&path.kind, summary.kept) {
+        (_, Kept::Whole) => summary.kept_block(),
+        // A listing's fields of a header too large to be kept whole.
+        (SectionKind::HeaderFields(names), Kept::Chosen) if names.iter().all(|name| is_kept_name(name)) => {
+            summary.kept_block()
+        }
+        _ => return None,
+    };
     match &path.kind {
         SectionKind::Header => Some(block.to_vec()),
         SectionKind::HeaderFields(names) | SectionKind::HeaderFieldsNot(names) => {
