@@ -327,7 +327,15 @@ fn send(instance: &Instance, account: &Account, mark: u64) -> Result<String, Str
 }
 
 fn read(instance: &Instance, account: &Account) -> Found {
-    select(&mut Imap::login(instance, account).unwrap())
+    // An index that the full disk broke is made again from the log; until then a login is told to come back.
+    for _ in 0..100 {
+        match Imap::login(instance, account) {
+            Ok(mut imap) => return select(&mut imap),
+            Err(text) => assert!(text.contains("NO [UNAVAILABLE]"), "{text}"),
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("still unavailable after 10 s: {}", instance.log());
 }
 
 fn select(imap: &mut Imap) -> Found {
