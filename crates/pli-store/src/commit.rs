@@ -10,7 +10,9 @@ use pli_types::UnixMillis;
 use crate::audit::{AuditLog, Grown};
 use crate::engine::Engine;
 use crate::error::StoreError;
-use crate::limits::{FLUSH_LOG_BYTES, FLUSH_MS, GROUP_BYTES_MAX, IDLE_MS};
+use crate::limits::{
+    FLUSH_LOG_BYTES, FLUSH_MS, GROUP_BYTES_MAX, GROUP_ROW_BYTES_MAX, IDLE_MS, OPERATION_ROW_BYTES_MAX,
+};
 use crate::log::batch::encode_batch;
 use crate::log::writer::{LogWriter, Position, WriteError};
 use crate::open::{ReplayError, open_index, record_position, replay};
@@ -123,11 +125,18 @@ impl Committer {
             let mut txn = Txn::new(base, &group.pending, &mut self.cache);
             let reply = (job.run)(&mut txn);
             let own = txn.own;
-            if let Some(reply) = reply {
-                group.pending.merge(own);
-                group.replies.push(reply);
+            match reply {
+                Some(reply) if own.rows_size() > OPERATION_ROW_BYTES_MAX => {
+                    reply(Err(StoreError::Limit("bytes of rows that one operation changes")));
+                }
+                Some(reply) => {
+                    group.pending.merge(own);
+                    group.replies.push(reply);
+                }
+                None => {}
             }
-            if group.pending.body_bytes >= GROUP_BYTES_MAX {
+            let pending = &group.pending;
+            if pending.body_bytes >= GROUP_BYTES_MAX || pending.row_bytes >= GROUP_ROW_BYTES_MAX {
                 self.engine.queue.put_back(jobs.collect());
                 return;
             }

@@ -15,7 +15,7 @@ use crate::audit::LogKeys;
 use crate::body::{BodyPlace, Compressors, Decompressors};
 use crate::error::StoreError;
 use crate::keys::StoreKeys;
-use crate::limits::{DELIVERY_KEYS_MAX, OPEN_SEGMENTS_MAX};
+use crate::limits::{DELIVERY_KEYS_MAX, OPEN_SEGMENTS_MAX, RETENTION_MS};
 use crate::log::segment::{SEGMENT_BYTES_MAX, segment_path};
 use crate::log::writer::Position;
 use crate::queue::CommitQueue;
@@ -77,6 +77,8 @@ pub(crate) struct Engine {
     pub(crate) next_body: AtomicU32,
     /// A segment that is longer takes no further group.
     pub(crate) segment_bytes_max: AtomicU64,
+    /// How long the past stays within reach, in milliseconds.
+    pub(crate) retention_ms: AtomicU64,
     delivery: Mutex<DeliveryKeys>,
     files: Mutex<HashMap<u32, Arc<dyn DiskFile>>>,
 }
@@ -119,6 +121,7 @@ impl Engine {
             open_number: parts.open_number,
             next_body: AtomicU32::new(0),
             segment_bytes_max: AtomicU64::new(SEGMENT_BYTES_MAX),
+            retention_ms: AtomicU64::new(RETENTION_MS),
             delivery: Mutex::new(DeliveryKeys::default()),
             files: Mutex::new(HashMap::new()),
         }

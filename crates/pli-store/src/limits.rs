@@ -11,6 +11,11 @@ pub(crate) const QUEUED_OPERATIONS_MAX: usize = 1024;
 pub(crate) const GROUP_OPERATIONS_MAX: usize = 512;
 /// Body bytes after which a group takes no further operation.
 pub(crate) const GROUP_BYTES_MAX: u64 = 16 << 20;
+/// Bytes of rows after which a group takes no further operation.
+pub(crate) const GROUP_ROW_BYTES_MAX: u64 = 16 << 20;
+/// Bytes of rows of one operation; one that changes more is refused before anything is written. A batch is one frame,
+/// and no frame is over 1 GiB.
+pub(crate) const OPERATION_ROW_BYTES_MAX: u64 = 256 << 20;
 /// Plain bytes of a body's chunk.
 pub(crate) const CHUNK_BYTES: usize = 64 << 10;
 /// Entries of a mailbox in one row.
@@ -37,3 +42,5 @@ pub(crate) const FLUSH_MS: u64 = 5_000;
 pub(crate) const IDLE_MS: u64 = 1_000;
 /// Days before an epoch's beginning at which its keys are made.
 pub(crate) const EPOCH_AHEAD_DAYS: i64 = 5;
+/// Milliseconds that the past stays within reach unless the configuration says otherwise: 30 days.
+pub(crate) const RETENTION_MS: u64 = 30 * 24 * 60 * 60 * 1000;

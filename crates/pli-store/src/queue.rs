@@ -71,6 +71,8 @@ struct Waiting {
     rewraps: Rewraps,
     held: bool,
     closing: bool,
+    /// Places that were given back although their operations came back: owed by the next ones that are taken.
+    owed: usize,
 }
 
 /// What the committer takes for one group.
@@ -156,7 +158,9 @@ impl CommitQueue {
         }
         let count = if waiting.held && !waiting.closing { 0 } else { waiting.jobs.len().min(GROUP_OPERATIONS_MAX) };
         let jobs: Vec<Job> = waiting.jobs.drain(..count).collect();
-        self.room.add_permits(jobs.len());
+        let owed = waiting.owed.min(jobs.len());
+        waiting.owed = waiting.owed.saturating_sub(owed);
+        self.room.add_permits(jobs.len().saturating_sub(owed));
         Taken {
             closing: waiting.closing && waiting.jobs.is_empty(),
             notes: std::mem::take(&mut waiting.notes),
@@ -172,9 +176,10 @@ impl CommitQueue {
     /// Puts back what the group could not take.
     pub(crate) fn put_back(&self, jobs: Vec<Job>) {
         let mut waiting = self.waiting.lock();
+        let forgotten = self.room.forget_permits(jobs.len());
+        waiting.owed = waiting.owed.saturating_add(jobs.len().saturating_sub(forgotten));
         for job in jobs.into_iter().rev() {
             waiting.jobs.push_front(job);
-            self.room.forget_permits(1);
         }
     }
 

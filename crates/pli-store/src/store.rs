@@ -291,6 +291,12 @@ impl Store {
         })
     }
 
+    /// How long what was deleted or changed stays within reach: gone bodies keep their bytes, and any moment since then
+    /// can be looked at. 30 days unless set.
+    pub fn set_retention(&self, window: std::time::Duration) {
+        self.engine().retention_ms.store(u64::try_from(window.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     /// Holds the committer back while `true`, so that a test decides what makes a commit group.
     #[doc(hidden)]
     pub fn hold_commits(&self, held: bool) {

@@ -39,6 +39,8 @@ pub(crate) struct Pending {
     pub(crate) views: BTreeMap<MailboxId, ViewChange>,
     pub(crate) bodies: Vec<BodyFrame>,
     pub(crate) body_bytes: u64,
+    /// Bytes of keys and values, rows that were put twice counted twice.
+    pub(crate) row_bytes: u64,
     pub(crate) events: Vec<Event>,
     pub(crate) queue_changed: bool,
     /// Accounts whose cached delivery keys are out of date.
@@ -47,6 +49,7 @@ pub(crate) struct Pending {
 
 impl Pending {
     pub(crate) fn merge(&mut self, other: Self) {
+        self.row_bytes = self.row_bytes.saturating_add(other.rows_size());
         self.rows.extend(other.rows);
         for (id, change) in other.views {
             let mine = self.views.entry(id).or_default();
@@ -60,6 +63,13 @@ impl Pending {
         self.events.extend(other.events);
         self.queue_changed |= other.queue_changed;
         self.keys_changed.extend(other.keys_changed);
+    }
+    /// Bytes of the rows.
+    pub(crate) fn rows_size(&self) -> u64 {
+        self.rows
+            .iter()
+            .map(|(key, value)| (key.len() as u64).saturating_add(value.as_ref().map_or(0, |v| v.len() as u64)))
+            .fold(0, u64::saturating_add)
     }
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.bodies.is_empty() && self.events.is_empty()

@@ -451,6 +451,7 @@ fn take_frame(
 fn decodes(key: Key, value: &[u8]) -> bool {
     use crate::audit::{AuditRow, TreeRow};
     use crate::model::{Alias, Domain};
+    use crate::rows::log::{DroppedRow, GoneRow, RoundRow};
     use crate::rows::mail::{Expunged, Globals};
     match key.table() {
         None | Some(Table::Position) => false,
@@ -467,6 +468,9 @@ fn decodes(key: Key, value: &[u8]) -> bool {
         Some(Table::Expunged) => Expunged::decode(value).is_some(),
         Some(Table::Message) => MessageRow::decode(value).is_some(),
         Some(Table::Body) => BodyRow::decode(value).is_some(),
+        Some(Table::Gone) => GoneRow::decode(value).is_some(),
+        Some(Table::Dropped) => DroppedRow::decode(value).is_some(),
+        Some(Table::Round) => RoundRow::decode(value).is_some(),
         Some(Table::Queue) => QueueRow::decode(value).is_some(),
         Some(Table::AuditEntry) => AuditRow::decode(value).is_some(),
         Some(Table::AuditTree) => TreeRow::decode(value).is_some(),

@@ -9,6 +9,7 @@ use super::{Result, count, keyword_bits};
 use crate::error::StoreError;
 use crate::model::{Delivered, Mailbox, QueueRow};
 use crate::rows::directory::Blob;
+use crate::rows::log::GoneRow;
 use crate::rows::mail::{AccountState, BodyRow, MessageRow};
 use crate::rows::{Row, keys};
 use crate::txn::Txn;
@@ -204,9 +205,28 @@ impl Txn<'_> {
         }
         if row.messages == 0 && row.queued == 0 {
             self.delete(key);
+            let time = self.now();
+            self.put(keys::gone(body), &GoneRow { time, body: row });
         } else {
             self.put(key, &row);
         }
+        Ok(())
+    }
+
+    /// One message row more refers to a body, be it gone already. `Missing` once its bytes are gone for good.
+    pub(crate) fn revive_body(&mut self, body: BodyId) -> Result<()> {
+        let key = keys::body(body);
+        let mut row: BodyRow = match self.load(&key)? {
+            Some(row) => row,
+            None => {
+                let gone: Option<GoneRow> = self.load(&keys::gone(body))?;
+                let gone = gone.ok_or_else(|| StoreError::Missing(format!("body {body}")))?;
+                self.delete(keys::gone(body));
+                gone.body
+            }
+        };
+        row.messages = row.messages.saturating_add(1);
+        self.put(key, &row);
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Rows: what the index holds, with their keys and forms. See `docs/store-format.md` for each field.
 
 pub(crate) mod directory;
+pub(crate) mod log;
 pub(crate) mod mail;
 pub(crate) mod queue;
 
@@ -135,6 +136,12 @@ tables! {
     Message = 0x30,
     /// body
     Body = 0x31,
+    /// body: its row after its last reference went, until the retention window is over
+    Gone = 0x32,
+    /// segment: how it ended
+    Dropped = 0x33,
+    /// snapshot round
+    Round = 0x35,
     /// body: the queue's copy of K3
     QueueBody = 0x38,
     /// queue id
@@ -221,6 +228,15 @@ pub(crate) mod keys {
     }
     pub(crate) fn body(id: BodyId) -> Key {
         Key::new(Table::Body).u64(id.get())
+    }
+    pub(crate) fn gone(id: BodyId) -> Key {
+        Key::new(Table::Gone).u64(id.get())
+    }
+    pub(crate) fn dropped(segment: u32) -> Key {
+        Key::new(Table::Dropped).u32(segment)
+    }
+    pub(crate) fn round(round: u32) -> Key {
+        Key::new(Table::Round).u32(round)
     }
     pub(crate) fn queue_body(id: BodyId) -> Key {
         Key::new(Table::QueueBody).u64(id.get())
