@@ -95,6 +95,32 @@ pub fn hkdf(ikm: &Secret32, salt: &[u8], info: &[&[u8]]) -> Secret32 {
     hkdf_block(ikm.expose(), salt, info)
 }
 
+/// HKDF's first step under a salt that is always the same: the salt is hashed once in the program's life, the secret
+/// once for all labels.
+pub(crate) struct Extracted(ring_hmac::Key);
+
+impl Extracted {
+    /// RFC 5869 §2.2, with the salt as a prepared HMAC key.
+    pub(crate) fn new(salt: &ring_hmac::Key, ikm: &Secret32) -> Self {
+        let prk = ring_hmac::sign(salt, ikm.expose());
+        Self(ring_hmac::Key::new(ring_hmac::HMAC_SHA256, prk.as_ref()))
+    }
+    /// RFC 5869 §2.3, one block: what [`hkdf`] gives for the same salt, secret and label.
+    pub(crate) fn expand(&self, label: &[u8]) -> Secret32 {
+        let mut ctx = ring_hmac::Context::with_key(&self.0);
+        ctx.update(label);
+        ctx.update(&[1]);
+        let mut out = [0; 32];
+        out.copy_from_slice(ctx.sign().as_ref());
+        Secret32::new(out)
+    }
+}
+
+/// A salt prepared for [`Extracted::new`].
+pub(crate) fn salt(label: &[u8]) -> ring_hmac::Key {
+    ring_hmac::Key::new(ring_hmac::HMAC_SHA256, label)
+}
+
 /// HMAC-SHA256, for keyed pseudonyms and blind indexes.
 #[must_use]
 pub fn hmac(key: &Secret32, message: &[u8]) -> [u8; 32] {
@@ -131,6 +157,15 @@ mod tests {
         assert_eq!(a2.expose()[..], hex("b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c"));
         let a3 = hkdf_block(&[0x0b; 22], &[], &[]);
         assert_eq!(a3.expose()[..], hex("8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d"));
+    }
+
+    #[test]
+    fn extracting_once_is_the_same() {
+        let secret = Secret32::generate().unwrap();
+        let once = Extracted::new(&salt(b"salt"), &secret);
+        for label in [&b"body"[..], b"summary", b""] {
+            assert_eq!(once.expand(label), hkdf(&secret, b"salt", &[label]));
+        }
     }
 
     // The GCM specification's test cases 13 and 14 (256-bit zero key).

@@ -45,7 +45,7 @@ pub use epoch::{EPOCH_DAYS, Epoch, EpochBlob, EpochPublic, EpochSecret};
 pub use error::{CryptoError, OpenError, Result};
 pub use file_store::FileKeyStore;
 pub use keystore::KeyStore;
-pub use message::{ChunkRole, MessageKey, MessageKeys};
+pub use message::{ChunkRole, MessageKey, MessageKeys, SummaryKey};
 pub use opened::{OPENED_EPOCH_MS_MAX, Opened};
 pub use password::{
     GENERATED_PASSWORD_CHARS, PASSWORD_BYTES_MAX, dummy_verify, generate_password, hash_password, verify_password,

@@ -1,15 +1,19 @@
 //! K3: the key of one message, and the chunks sealed under it.
 
 use std::fmt;
+use std::sync::LazyLock;
 
+use ring::hmac;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::aead::{AeadKey, NONCE_BYTES, hkdf};
+use crate::aead::{AeadKey, Extracted, NONCE_BYTES, TAG_BYTES, salt};
 use crate::error::{OpenError, Result};
 use crate::random::random_bytes;
 use crate::secret::Secret32;
 use crate::wrap::WrappedKey;
+
+static K3_SALT: LazyLock<hmac::Key> = LazyLock::new(|| salt(b"pli K3 v1"));
 
 /// K3: 32 random bytes for one message. Rows keep it as a [`crate::KeyWrap`].
 #[derive(Clone, PartialEq, Eq)]
@@ -24,12 +28,18 @@ impl MessageKey {
     /// The keys that seal the message's parts. Three HKDF blocks and two key schedules: derive once a message.
     #[must_use]
     pub fn derive(&self) -> MessageKeys {
-        let part = |label: &[u8]| hkdf(&self.0, b"pli K3 v1", &[label]);
+        let k3 = Extracted::new(&K3_SALT, &self.0);
         MessageKeys {
-            body: AeadKey::new(&part(b"body")),
-            summary: AeadKey::new(&part(b"summary")),
-            commitment: *part(b"commitment").expose(),
+            body: AeadKey::new(&k3.expand(b"body")),
+            summary: AeadKey::new(&k3.expand(b"summary")),
+            commitment: *k3.expand(b"commitment").expose(),
         }
+    }
+
+    /// The summary's key alone, for whoever reads many summaries and no body: one HKDF block and one key schedule.
+    #[must_use]
+    pub fn derive_summary(&self) -> SummaryKey {
+        SummaryKey(AeadKey::new(&Extracted::new(&K3_SALT, &self.0).expand(b"summary")))
     }
 
     /// Wraps K3 under a symmetric key, with a random nonce: an epoch's derived key, or the queue's.
@@ -47,7 +57,9 @@ impl MessageKey {
     /// Opens a wrap of [`MessageKey::wrap_under`].
     pub fn open_under(key: &AeadKey, wrapped: &WrappedKey, aad: &[u8]) -> Result<Self, OpenError> {
         let (nonce, rest) = wrapped.0.split_first_chunk::<NONCE_BYTES>().ok_or(OpenError)?;
-        let mut rest = Zeroizing::new(rest.to_vec());
+        // On the stack: a mailbox of 100,000 messages opens as many of these.
+        let rest: &[u8; 32 + TAG_BYTES] = rest.try_into().map_err(|_| OpenError)?;
+        let mut rest = Zeroizing::new(*rest);
         let plain = key.open(*nonce, aad, rest.as_mut())?;
         let bytes: &[u8; 32] = (&*plain).try_into().map_err(|_| OpenError)?;
         Ok(Self(Secret32::new(*bytes)))
@@ -134,6 +146,18 @@ impl MessageKeys {
     }
 }
 
+/// The key of a message's summary, without those of its other parts.
+#[derive(Debug)]
+pub struct SummaryKey(AeadKey);
+
+impl SummaryKey {
+    /// Opens a summary (ciphertext and tag) in place, as [`MessageKeys::open_chunk`] does with the role
+    /// [`ChunkRole::Summary`] and the mark of a last chunk.
+    pub fn open<'a>(&self, version: u32, aad: &[u8], in_out: &'a mut [u8]) -> Result<&'a mut [u8], OpenError> {
+        self.0.open(chunk_nonce(ChunkRole::Summary, version, true), aad, in_out)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -153,6 +177,22 @@ mod tests {
         assert!(open(ChunkRole::Header, 3, false, b"aad").is_err());
         assert!(open(ChunkRole::Summary, 3, false, b"aad").is_err());
         assert!(open(ChunkRole::Body, 3, false, b"aae").is_err());
+    }
+
+    #[test]
+    fn a_summary_opens_with_its_key_alone() {
+        let key = MessageKey::generate().unwrap();
+        let keys = key.derive();
+        let mut sealed = b"summary".to_vec();
+        keys.seal_chunk(ChunkRole::Summary, 3, true, b"aad", &mut sealed);
+        let open =
+            |version, aad: &[u8]| key.derive_summary().open(version, aad, &mut sealed.clone()).map(|p| p.to_vec());
+        assert_eq!(open(3, b"aad"), Ok(b"summary".to_vec()));
+        assert_eq!(open(2, b"aad"), Err(OpenError));
+        assert_eq!(open(3, b"aae"), Err(OpenError));
+        let mut body = b"summary".to_vec();
+        keys.seal_chunk(ChunkRole::Body, 3, true, b"aad", &mut body);
+        assert_eq!(key.derive_summary().open(3, b"aad", &mut body), Err(OpenError));
     }
 
     #[test]
