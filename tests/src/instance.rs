@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
@@ -75,6 +76,7 @@ pub fn repository() -> PathBuf {
 #[derive(Default)]
 pub struct Builder {
     dir: Option<PathBuf>,
+    passphrase: Option<String>,
     config: Vec<(String, String)>,
 }
 
@@ -83,6 +85,12 @@ impl Builder {
     pub fn dir(mut self, dir: &Path) -> Self {
         self.dir = Some(dir.to_path_buf());
         self
+    }
+
+    /// Protects the root key by a passphrase, which `pli.toml` finds in a file.
+    pub fn passphrase(mut self, text: &str) -> Self {
+        self.passphrase = Some(text.to_owned());
+        self.config("keys", "passphrase_file = \"keys/passphrase\"")
     }
 
     /// Puts a line into a table of `pli.toml`, `("queue", "retry = …")`.
@@ -99,25 +107,15 @@ impl Builder {
             None => Some(tempfile::Builder::new().prefix("pli-").tempdir().unwrap()),
         };
         let dir = self.dir.unwrap_or_else(|| temporary.as_ref().unwrap().path().join("mail"));
-        let ran = run(
-            &[
-                "quickstart",
-                "--dir",
-                dir.to_str().unwrap(),
-                "--domain",
-                "example.org",
-                "--hostname",
-                "mail.example.org",
-                "--listen",
-                "127.0.0.1",
-                "--port-offset",
-                &claim.offset.to_string(),
-                "--json",
-            ],
-            None,
-            b"",
-        );
+        let offset = claim.offset.to_string();
+        let mut words = vec!["quickstart", "--dir", dir.to_str().unwrap(), "--domain", "example.org"];
+        words.extend(["--hostname", HOST, "--listen", "127.0.0.1", "--port-offset", &offset, "--json"]);
+        words.extend(self.passphrase.as_ref().map(|_| "--passphrase-stdin"));
+        let ran = run(&pli(), &words, None, self.passphrase.as_deref().unwrap_or_default().as_bytes());
         let text = ran.good();
+        if let Some(passphrase) = &self.passphrase {
+            private(&dir.join("keys/passphrase"), passphrase.as_bytes());
+        }
         let json: serde_json::Value =
             serde_json::from_str(&text).unwrap_or_else(|error| panic!("quickstart --json: {error}\n{text}"));
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_else(|| panic!("{json}")).to_owned();
@@ -136,6 +134,7 @@ impl Builder {
             admin,
             quickstart: json,
             tls,
+            binary: pli(),
             running: None,
             counter: AtomicU32::new(0),
             _temporary: temporary,
@@ -148,6 +147,13 @@ impl Builder {
         instance.serve();
         instance
     }
+}
+
+/// Writes a file that only its owner may read, as the server wants its secrets.
+pub fn private(path: &Path, contents: &[u8]) {
+    let _ = std::fs::remove_file(path);
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path).unwrap();
+    file.write_all(contents).unwrap();
 }
 
 fn absolute(path: &str, dir: &Path) -> PathBuf {
@@ -206,8 +212,8 @@ fn trust(ca: &Path) -> Arc<ClientConfig> {
 }
 
 /// Runs the command line to its end.
-fn run(words: &[&str], config: Option<&Path>, input: &[u8]) -> Ran {
-    let mut command = Command::new(pli());
+fn run(binary: &Path, words: &[&str], config: Option<&Path>, input: &[u8]) -> Ran {
+    let mut command = Command::new(binary);
     command.args(words);
     if let Some(config) = config {
         command.arg("--config").arg(config);
@@ -217,7 +223,7 @@ fn run(words: &[&str], config: Option<&Path>, input: &[u8]) -> Ran {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap_or_else(|error| panic!("{}: {error}", pli().display()));
+        .unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
     // A command that does not read its input closes it early.
     let _ = child.stdin.take().unwrap().write_all(input);
     let output = child.wait_with_output().unwrap();
@@ -243,6 +249,8 @@ pub struct Instance {
     pub quickstart: serde_json::Value,
     /// A TLS configuration that trusts the CA and nothing else.
     pub tls: Arc<ClientConfig>,
+    /// The program: [`pli`], or an older one.
+    pub binary: PathBuf,
     running: Option<Running>,
     counter: AtomicU32,
     _temporary: Option<TempDir>,
@@ -266,7 +274,7 @@ impl Instance {
     pub fn serve(&mut self) {
         assert!(self.running.is_none(), "serves already");
         let log = self.dir.join("serve.log");
-        let running = Running::spawn(&self.config, &log);
+        let running = Running::spawn(&self.binary, &self.config, &log);
         let deadline = Instant::now() + START;
         for name in ["smtp", "submission", "submissions", "imaps"] {
             let port = self.port(name);
@@ -318,12 +326,12 @@ impl Instance {
 
     /// Runs `pli WORDS… --config pli.toml`.
     pub fn pli(&self, words: &[&str]) -> Ran {
-        run(words, Some(&self.config), b"")
+        run(&self.binary, words, Some(&self.config), b"")
     }
 
     /// The same with something on standard input.
     pub fn pli_with(&self, words: &[&str], input: &[u8]) -> Ran {
-        run(words, Some(&self.config), input)
+        run(&self.binary, words, Some(&self.config), input)
     }
 
     /// A new account with an address that nobody had before.
@@ -377,11 +385,11 @@ wait $p
 echo $?"#;
 
 impl Running {
-    fn spawn(config: &Path, log: &Path) -> Self {
+    fn spawn(binary: &Path, config: &Path, log: &Path) -> Self {
         let mut shell = Command::new("sh")
             .arg("-c")
             .arg(GUARD)
-            .arg(pli())
+            .arg(binary)
             .arg(config)
             .arg(log)
             .stdin(Stdio::piped())

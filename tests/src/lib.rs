@@ -6,6 +6,8 @@
 //! - [`transcript`] and [`pattern`]: the language of `tests/transcripts/`,
 //!   which `tests/README.md` documents.
 //! - [`imap`] and [`smtp`]: the few commands that other tests need.
+//! - [`picture`]: every answer of a server, to compare with another day's.
+//! - [`fixture`]: stores that older programs wrote.
 //! - [`corpus`]: varied messages from a seed.
 //!
 //! This crate knows the product only by its command line, its ports and its
@@ -21,14 +23,16 @@
 
 pub mod acknowledged;
 pub mod corpus;
+pub mod fixture;
 pub mod imap;
 mod instance;
 pub mod pattern;
+pub mod picture;
 mod ports;
 pub mod smtp;
 pub mod transcript;
 mod wire;
 
-pub use instance::{Account, Builder, Instance, Ran, pli, repository};
+pub use instance::{Account, Builder, Instance, Ran, pli, private, repository};
 pub use ports::{Claim, PORTS, Port, free as free_port};
 pub use wire::{Dialect, Wire};
