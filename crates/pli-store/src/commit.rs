@@ -15,11 +15,12 @@ use crate::limits::{
 };
 use crate::log::batch::encode_batch;
 use crate::log::writer::{LogWriter, Position, WriteError};
-use crate::open::{ReplayError, open_index, record_position, replay};
+use crate::open::{ReplayError, open_index, rebuild_bases, record_position, replay};
 use crate::permit::Durable;
 use crate::queue::{Job, Reply, Rewraps, Taken};
 use crate::rows::mail::MessageRow;
-use crate::rows::{keys, row_nonce};
+use crate::rows::{Row, keys, row_nonce};
+use crate::snapshot::{Piece, Rounds, Step};
 use crate::store::IndexEngine;
 use crate::txn::{GroupBase, Pending, RowCache, Txn};
 
@@ -33,6 +34,7 @@ pub(crate) struct Committer {
     last_flush: Duration,
     flushing: Option<std::thread::JoinHandle<()>>,
     notes: Vec<pli_audit::Event>,
+    rounds: Rounds,
 }
 
 /// A group on its way.
@@ -42,7 +44,8 @@ struct Group {
 }
 
 impl Committer {
-    pub(crate) fn new(engine: Arc<Engine>, log: LogWriter, audit: AuditLog) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, mut log: LogWriter, audit: AuditLog, rounds: Rounds) -> Self {
+        log.base = rounds.base();
         Self {
             engine,
             log,
@@ -52,6 +55,7 @@ impl Committer {
             last_flush: Duration::ZERO,
             flushing: None,
             notes: Vec::new(),
+            rounds,
         }
     }
 
@@ -59,7 +63,7 @@ impl Committer {
     pub(crate) fn run(mut self) {
         let _last_words = LastWords(Arc::clone(&self.engine));
         loop {
-            let taken = self.engine.queue.take(Duration::from_millis(IDLE_MS));
+            let taken = self.engine.queue.take(self.rounds.idle(&self.engine));
             let closing = taken.closing;
             if self.engine.rows.is_broken()
                 && let Err(error) = self.rebuild()
@@ -89,7 +93,8 @@ impl Committer {
         let monotonic = engine.env.clock.monotonic();
         let due = monotonic.saturating_sub(self.last_checkpoint) >= Duration::from_millis(IDLE_MS) || taken.closing;
         let idle = taken.jobs.is_empty() && self.notes.is_empty() && taken.rewraps.is_empty();
-        if idle && !(due && self.audit.is_unsigned()) {
+        let snapshot = !taken.closing && self.rounds.is_due(&engine, now, monotonic);
+        if idle && !(due && self.audit.is_unsigned()) && !snapshot {
             return;
         }
         let (segment, offset) = match self.log.begin(now, engine.segment_bytes_max.load(Ordering::Relaxed)) {
@@ -102,14 +107,15 @@ impl Committer {
         self.rewrap(&base, &mut group, taken.rewraps);
         // Kept until they are on disk: a full disk must not swallow them.
         group.pending.events.extend(self.notes.iter().cloned());
-        if group.pending.is_empty() && !(due && self.audit.is_unsigned()) {
+        let piece = if snapshot { self.rounds.piece(&base, group.pending.body_bytes) } else { None };
+        if group.pending.is_empty() && !(due && self.audit.is_unsigned()) && piece.is_none() {
             // Nothing changed: what the operations saw is durable already.
             let durable = Durable::new(self.log.durable());
             return group.replies.into_iter().for_each(|reply| reply(Ok(durable)));
         }
         let grown = self.audit.grow(&mut group.pending, due, &engine.rows, &engine.log_keys, &*engine.keystore);
         match grown {
-            Ok(grown) => self.write(group, grown, now, monotonic),
+            Ok(grown) => self.write(group, grown, piece, now, monotonic),
             Err(error) => {
                 // A failure of the audit log stops acceptance: no effect without its record.
                 tracing::error!(%error, "the audit log cannot take an event");
@@ -157,12 +163,16 @@ impl Committer {
         }
     }
 
-    fn write(&mut self, group: Group, grown: Grown, now: UnixMillis, monotonic: Duration) {
+    fn write(&mut self, group: Group, grown: Grown, piece: Option<Piece>, now: UnixMillis, monotonic: Duration) {
         let Group { mut pending, replies } = group;
+        let (snapshot, step) = piece.map(|piece| (piece.payload, piece.step)).unzip();
+        if let Some((number, row)) = step.as_ref().and_then(Step::complete) {
+            pending.rows.insert(keys::round(number), Some(row.encode().into()));
+        }
         let batch = encode_batch(now, &pending.rows);
         let bytes = pending.body_bytes.saturating_add(batch.len() as u64);
         let bodies = std::mem::take(&mut pending.bodies);
-        let written = self.log.append(&bodies, batch);
+        let written = self.log.append(&bodies, snapshot, batch);
         drop(bodies);
         self.engine.counts.syncs.store(self.log.syncs, Ordering::Relaxed);
         let (batch_offset, position) = match written {
@@ -174,6 +184,8 @@ impl Committer {
         };
         self.notes.clear();
         self.apply(&mut pending, batch_offset, position, bytes);
+        self.rounds.written(&self.engine, bytes, step, monotonic);
+        self.log.base = self.rounds.base();
         let note = grown.note.clone();
         self.audit.adopt(grown, &self.engine.log_keys);
         {
@@ -293,15 +305,26 @@ impl Committer {
         tracing::warn!("the index is being made again from the log");
         let _applying = engine.apply.write();
         let failed = |what: String| StoreError::Stopped(what);
-        let index = open_index(&engine.env, &engine.dir, engine.engine, engine.index_cache_bytes, true)
-            .map_err(|error| failed(error.to_string()))?;
-        let fresh = crate::rows::RowStore::new(Arc::clone(&index), Arc::clone(&engine.keys));
-        // Only what is on disk by a finished group: the writer is this thread, so there is nothing else.
-        let replayed = replay(&engine.env, &engine.segments_dir(), &engine.keys, &fresh);
-        let replayed = replayed.map_err(|error| match error {
-            ReplayError::Io(error) => StoreError::Io(error),
-            ReplayError::Index => failed(String::from("the new index failed")),
-        })?;
+        let segments = engine.segments_dir();
+        let mut made = None;
+        for base in rebuild_bases(&engine.env, &segments, &engine.keys)? {
+            let index = open_index(&engine.env, &engine.dir, engine.engine, engine.index_cache_bytes, true)
+                .map_err(|error| failed(error.to_string()))?;
+            let fresh = crate::rows::RowStore::new(Arc::clone(&index), Arc::clone(&engine.keys));
+            // Only what is on disk by a finished group: the writer is this thread, so there is nothing else.
+            let replayed = replay(&engine.env, &segments, &engine.keys, &fresh, base).map_err(|error| match error {
+                ReplayError::Io(error) => StoreError::Io(error),
+                ReplayError::Index => failed(String::from("the new index failed")),
+            })?;
+            let whole = replayed.damaged.is_empty();
+            if whole || made.is_none() {
+                made = Some((index, replayed));
+            }
+            if whole {
+                break;
+            }
+        }
+        let (index, replayed) = made.ok_or_else(|| failed(String::from("there is no log")))?;
         engine.rows.replace_index(index);
         self.cache.clear();
         engine.views.clear();

@@ -77,6 +77,10 @@ pub(crate) struct Engine {
     pub(crate) next_body: AtomicU32,
     /// A segment that is longer takes no further group.
     pub(crate) segment_bytes_max: AtomicU64,
+    /// How many times a snapshot round was asked for.
+    pub(crate) snapshots_asked: AtomicU64,
+    /// How many of these have been answered by a round that began later.
+    pub(crate) snapshots_served: watch::Sender<u64>,
     /// How long the past stays within reach, in milliseconds.
     pub(crate) retention_ms: AtomicU64,
     delivery: Mutex<DeliveryKeys>,
@@ -121,6 +125,8 @@ impl Engine {
             open_number: parts.open_number,
             next_body: AtomicU32::new(0),
             segment_bytes_max: AtomicU64::new(SEGMENT_BYTES_MAX),
+            snapshots_asked: AtomicU64::new(0),
+            snapshots_served: watch::Sender::new(0),
             retention_ms: AtomicU64::new(RETENTION_MS),
             delivery: Mutex::new(DeliveryKeys::default()),
             files: Mutex::new(HashMap::new()),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{from_hex, to_hex};
 use crate::error::OpenError;
-use crate::log::FORMAT_VERSION;
+use crate::log::{FORMAT_OLDEST, FORMAT_VERSION};
 
 /// The store's header file.
 pub(crate) const HEADER_FILE: &str = "store.json";
@@ -126,18 +126,23 @@ pub(crate) fn create(
     };
     header.check = check_value(&ks, &header);
     let store = StoreKeys::derive(id, &ks, signing, site)?;
-    let mut text = serde_json::to_vec_pretty(&header).map_err(|e| OpenError::Damaged(e.to_string()))?;
+    write(disk, dir, &header)?;
+    Ok(store)
+}
+
+fn write(disk: &dyn Disk, dir: &Path, header: &Header) -> Result<(), OpenError> {
+    let mut text = serde_json::to_vec_pretty(header).map_err(|e| OpenError::Damaged(e.to_string()))?;
     text.push(b'\n');
     disk.replace(&dir.join(HEADER_FILE), &text)?;
-    Ok(store)
+    Ok(())
 }
 
 /// Reads the header and opens KS.
 pub(crate) fn open(disk: &dyn Disk, dir: &Path, keys: &dyn KeyStore) -> Result<StoreKeys, OpenError> {
     let damaged = |what: &str| OpenError::Damaged(format!("{HEADER_FILE}: {what}"));
     let bytes = disk.read(&dir.join(HEADER_FILE))?;
-    let header: Header = serde_json::from_slice(&bytes).map_err(|e| damaged(&e.to_string()))?;
-    if header.format != FORMAT_VERSION {
+    let mut header: Header = serde_json::from_slice(&bytes).map_err(|e| damaged(&e.to_string()))?;
+    if !(FORMAT_OLDEST..=FORMAT_VERSION).contains(&header.format) {
         return Err(OpenError::Format { found: header.format, known: FORMAT_VERSION });
     }
     let hex = |text: &str, what: &str| from_hex(text).ok_or_else(|| damaged(what));
@@ -146,6 +151,16 @@ pub(crate) fn open(disk: &dyn Disk, dir: &Path, keys: &dyn KeyStore) -> Result<S
     let ks = keys.unwrap("store", &hex(&header.store_key, "store_key")?).map_err(|e| crypto(&e))?;
     if check_value(&ks, &header) != header.check {
         return Err(damaged("the check value does not fit"));
+    }
+    if header.format < FORMAT_VERSION {
+        // From here on segments of the new format may be written, which an older program must not take for damage. Its
+        // header is kept for whoever has to look.
+        let old = dir.join(format!("{HEADER_FILE}.{}", header.format));
+        disk.replace(&old, &bytes)?;
+        tracing::warn!(from = header.format, to = FORMAT_VERSION, old = %old.display(), "the store's format is raised");
+        header.format = FORMAT_VERSION;
+        header.check = check_value(&ks, &header);
+        write(disk, dir, &header)?;
     }
     let seed = keys.unwrap("audit-sign", &hex(&header.audit_key, "audit_key")?).map_err(|e| crypto(&e))?;
     let signing = SigningKey::from_seed(&seed).map_err(|e| crypto(&e))?;

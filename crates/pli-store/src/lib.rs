@@ -33,6 +33,7 @@ mod queue;
 mod queue_read;
 mod read;
 mod rows;
+mod snapshot;
 mod store;
 mod txn;
 mod verify;

@@ -42,5 +42,15 @@ pub(crate) const FLUSH_MS: u64 = 5_000;
 pub(crate) const IDLE_MS: u64 = 1_000;
 /// Days before an epoch's beginning at which its keys are made.
 pub(crate) const EPOCH_AHEAD_DAYS: i64 = 5;
+/// Bytes of rows in one snapshot frame.
+pub(crate) const SNAPSHOT_FRAME_BYTES: usize = 128 << 10;
+/// Rows in one snapshot frame.
+pub(crate) const SNAPSHOT_FRAME_ROWS: usize = 1024;
+/// Milliseconds between two snapshot frames, so that a round is hardly felt.
+pub(crate) const SNAPSHOT_PAUSE_MS: u64 = 20;
+/// Log bytes after which a snapshot round begins, at least.
+pub(crate) const SNAPSHOT_LOG_BYTES: u64 = 256 << 20;
+/// The same as a multiple of the last round's bytes.
+pub(crate) const SNAPSHOT_LOG_ROUNDS: u64 = 4;
 /// Milliseconds that the past stays within reach unless the configuration says otherwise: 30 days.
 pub(crate) const RETENTION_MS: u64 = 30 * 24 * 60 * 60 * 1000;

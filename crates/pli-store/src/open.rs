@@ -1,5 +1,6 @@
 //! Opening: header, lock, index, replay of the log's tail; and making the index again.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,13 +11,15 @@ use crate::codec::{Reader, Writer};
 use crate::error::OpenError;
 use crate::index::memory::MemoryIndex;
 use crate::index::sled::SledIndex;
-use crate::index::{Index, IndexError};
+use crate::index::{Index, IndexError, Next};
 use crate::keys::StoreKeys;
 use crate::log::batch::decode_batch;
 use crate::log::frame::FrameKind;
 use crate::log::segment::{SEGMENT_START, Segment, SegmentEnd, segment_number};
+use crate::log::snapshot::decode_snapshot;
 use crate::log::walk::{Bodies, Piece, Tail, read_frame, settle, walk};
 use crate::log::writer::Position;
+use crate::rows::log::LogPlace;
 use crate::rows::{Key, Row, RowStore, Table, row_nonce};
 use crate::store::IndexEngine;
 
@@ -125,6 +128,8 @@ pub(crate) struct Replayed {
     pub(crate) applied: Position,
     /// Batches applied.
     pub(crate) batches: u64,
+    /// Where an index without a position was begun; frames before it are not applied, snapshots after it are.
+    pub(crate) from: Option<LogPlace>,
     /// Damaged stretches met on the way: segment, offset.
     pub(crate) damaged: Vec<(u32, u64)>,
 }
@@ -137,19 +142,28 @@ pub(crate) fn list_segments(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<u32>>
 }
 
 /// Applies the log from the index's position on (from the beginning if it has none), and ends the log where its last
-/// whole group ends. With `writable`, a torn tail is cut off.
-pub(crate) fn replay(env: &Env, dir: &Path, keys: &StoreKeys, rows: &RowStore) -> Result<Replayed, ReplayError> {
+/// whole group ends. A torn tail is cut off. An index that has no position is made from `base` on.
+pub(crate) fn replay(
+    env: &Env,
+    dir: &Path,
+    keys: &StoreKeys,
+    rows: &RowStore,
+    base: Option<LogPlace>,
+) -> Result<Replayed, ReplayError> {
     let disk = &*env.disk;
     let position: Option<Position> = rows.load(&position_key()).map_err(|_| ReplayError::Index)?;
     let mut numbers = list_segments(disk, dir)?;
+    // A tail needs no snapshots: what they hold is in the index.
+    let from = if position.is_some() { None } else { Some(base.unwrap_or_default()) };
     let position = position.unwrap_or_default();
-    // An index that is ahead of the log belongs to another log.
-    if position.segment > numbers.last().copied().unwrap_or(0) {
+    // An index that is ahead of the log, or so far behind that the log begins after it, belongs to another log.
+    if position.segment > 0 && !numbers.contains(&position.segment) {
         return Err(ReplayError::Index);
     }
     let next_number = numbers.last().copied().unwrap_or(0).saturating_add(1);
-    let mut out = Replayed { next_number, ..Replayed::default() };
-    numbers.retain(|number| *number >= position.segment);
+    let mut out = Replayed { next_number, from, ..Replayed::default() };
+    let first = from.map_or(position.segment, |from| from.segment);
+    numbers.retain(|number| *number >= first);
     let mut segments = Vec::with_capacity(numbers.len());
     for number in numbers {
         match Segment::open(disk, dir, keys, number, OpenMode::ReadWrite)? {
@@ -169,6 +183,7 @@ pub(crate) fn replay(env: &Env, dir: &Path, keys: &StoreKeys, rows: &RowStore) -
                 ..Tail::default()
             }
         } else {
+            sequence = sequence.max(segment.header.previous.sequence);
             Tail { end: SEGMENT_START, sequence, hash: segment.header_hash, ..Tail::default() }
         };
         let length = segment.file.len()?;
@@ -232,9 +247,7 @@ fn replay_sealed(
             Piece::Bad { offset, .. } => report(segment, offset, out),
             Piece::Frame { offset, header, .. } => {
                 tail.frames = tail.frames.saturating_add(1);
-                if header.kind == FrameKind::Batch {
-                    apply_batch(segment, offset, until, rows, out)?;
-                }
+                apply_frame(segment, (offset, header.kind), until, rows, out)?;
             }
         }
     }
@@ -261,9 +274,8 @@ fn replay_last(
     for piece in &pieces {
         if let Piece::Frame { offset, header, .. } = piece
             && *offset < tail.end
-            && header.kind == FrameKind::Batch
         {
-            apply_batch(segment, *offset, tail.end, rows, out)?;
+            apply_frame(segment, (*offset, header.kind), tail.end, rows, out)?;
         }
     }
     if is_end {
@@ -286,6 +298,110 @@ fn replay_last(
 fn report(segment: &Segment, offset: u64, out: &mut Replayed) {
     tracing::error!(segment = segment.header.number, offset, "a frame is damaged; what it holds is missing");
     out.damaged.push((segment.header.number, offset));
+}
+
+/// Applies a frame that changes rows, if it counts.
+fn apply_frame(
+    segment: &Segment,
+    (offset, kind): (u64, FrameKind),
+    until: u64,
+    rows: &RowStore,
+    out: &mut Replayed,
+) -> Result<(), ReplayError> {
+    if out.from.is_some_and(|from| LogPlace { segment: segment.header.number, offset } < from) {
+        return Ok(());
+    }
+    match kind {
+        FrameKind::Batch => apply_batch(segment, offset, until, rows, out),
+        FrameKind::Snapshot if out.from.is_some() => apply_snapshot(segment, offset, until, rows, out),
+        _ => Ok(()),
+    }
+}
+
+/// A snapshot replaces whatever rows its range has.
+fn apply_snapshot(
+    segment: &Segment,
+    offset: u64,
+    until: u64,
+    rows: &RowStore,
+    out: &mut Replayed,
+) -> Result<(), ReplayError> {
+    let frame = read_frame(segment, offset, until)?;
+    let Some((head, found)) = frame.as_ref().and_then(|(_, payload, _)| decode_snapshot(payload)) else {
+        report(segment, offset, out);
+        return Ok(());
+    };
+    let index = rows.index();
+    let end: &[u8] = if head.to.is_empty() { &[u8::MAX] } else { &head.to };
+    let mut changes = BTreeMap::new();
+    let failed = |error: IndexError| {
+        tracing::error!(%error, "the index failed during replay");
+        ReplayError::Index
+    };
+    let listed = index.scan(&head.from, end, &mut |key, _| {
+        if let Some(key) = Key::parse(key).filter(|key| key.table() != Some(Table::Position)) {
+            changes.insert(key, None);
+        }
+        Next::More
+    });
+    listed.map_err(failed)?;
+    for ((key, value), number) in found.into_iter().zip(0_u32..) {
+        let nonce = row_nonce(segment.header.number, offset, number);
+        changes.insert(key, Some(rows.seal(nonce, &key, value)));
+    }
+    out.batches = out.batches.saturating_add(1);
+    index.apply(changes.into_iter().collect()).map_err(failed)
+}
+
+/// Where an index can be made again from, the best first: the beginning of the newest complete snapshot round, of those
+/// before it, and of the log if it is all there.
+pub(crate) fn rebuild_bases(env: &Env, dir: &Path, keys: &StoreKeys) -> io::Result<Vec<Option<LogPlace>>> {
+    let numbers = list_segments(&*env.disk, dir)?;
+    let mut bases = Vec::new();
+    let mut headers = Vec::new();
+    for number in numbers.iter().rev() {
+        if let Some(segment) = Segment::open(&*env.disk, dir, keys, *number, OpenMode::Read)? {
+            if let Some(base) = segment.header.base
+                && numbers.contains(&base.segment)
+                && !bases.contains(&Some(base))
+            {
+                bases.push(Some(base));
+            }
+            headers.push(segment);
+        }
+    }
+    // The header that names the newest round may be the very thing that is damaged: the rounds' last frames say it too.
+    if bases.is_empty() && numbers.first().is_some_and(|first| *first > 1) {
+        for segment in headers {
+            if let Some(base) = last_round(&segment)?.filter(|base| numbers.contains(&base.segment)) {
+                bases.push(Some(base));
+                break;
+            }
+        }
+    }
+    if numbers.first().is_none_or(|first| *first == 1) || bases.is_empty() {
+        bases.push(None);
+    }
+    // Two are tried at most: each is a generation of the index, and the last two are kept.
+    bases.truncate(2);
+    Ok(bases)
+}
+
+/// The beginning of the newest round that ends in a segment.
+fn last_round(segment: &Segment) -> io::Result<Option<LogPlace>> {
+    let until = segment.file.len()?;
+    let mut found = None;
+    for piece in walk(segment, SEGMENT_START, until, Bodies::Skip)? {
+        let Piece::Frame { offset, header, .. } = piece else { continue };
+        if header.kind == FrameKind::Snapshot
+            && let Some((_, payload, _)) = read_frame(segment, offset, until)?
+            && let Some((head, _)) = decode_snapshot(&payload)
+            && head.last
+        {
+            found = Some(head.start);
+        }
+    }
+    Ok(found)
 }
 
 fn apply_batch(

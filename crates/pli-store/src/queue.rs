@@ -71,6 +71,8 @@ struct Waiting {
     rewraps: Rewraps,
     held: bool,
     closing: bool,
+    /// The committer has something of its own to do.
+    nudged: bool,
     /// Places that were given back although their operations came back: owed by the next ones that are taken.
     owed: usize,
 }
@@ -152,10 +154,13 @@ impl CommitQueue {
     /// Takes what has queued up; waits for `idle` at most if there is nothing.
     pub(crate) fn take(&self, idle: Duration) -> Taken {
         let mut waiting = self.waiting.lock();
-        let ready = |w: &Waiting| w.closing || (!w.held && !w.jobs.is_empty()) || w.rewraps.len() >= REWRAPS_AT_ONCE;
+        let ready = |w: &Waiting| {
+            w.closing || w.nudged || (!w.held && !w.jobs.is_empty()) || w.rewraps.len() >= REWRAPS_AT_ONCE
+        };
         if !ready(&waiting) {
             self.wake.wait_while_for(&mut waiting, |w| !ready(w), idle);
         }
+        waiting.nudged = false;
         let count = if waiting.held && !waiting.closing { 0 } else { waiting.jobs.len().min(GROUP_OPERATIONS_MAX) };
         let jobs: Vec<Job> = waiting.jobs.drain(..count).collect();
         let owed = waiting.owed.min(jobs.len());
@@ -183,6 +188,11 @@ impl CommitQueue {
         }
     }
 
+    /// Wakes the committer although no operation waits.
+    pub(crate) fn nudge(&self) {
+        self.waiting.lock().nudged = true;
+        self.wake.notify_one();
+    }
     /// No more operations; those queued are still done.
     pub(crate) fn close(&self) {
         self.waiting.lock().closing = true;

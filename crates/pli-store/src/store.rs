@@ -20,12 +20,13 @@ use crate::index::Next;
 use crate::keys::{self as header, StoreKeys};
 use crate::log::writer::LogWriter;
 use crate::model::{Account, Alias, Domain, Quota, StoreStat};
-use crate::open::{ReplayError, Replayed, list_segments, lock, open_index, record_position, replay};
+use crate::open::{ReplayError, Replayed, list_segments, lock, open_index, rebuild_bases, record_position, replay};
 use crate::ops::owner;
 use crate::permit::{Mint, Permit};
 use crate::read::{READ_ACTIONS, Reader};
 use crate::rows::mail::{AccountState, BodyRow, Globals};
 use crate::rows::{Key, RowStore, Table, decode, keys};
+use crate::snapshot::Rounds;
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -128,6 +129,7 @@ impl Store {
         };
         let audit = AuditLog::load(&rows, Arc::clone(&keys.signer), keys.site.clone());
         let (audit, note) = audit.map_err(|error| OpenError::Damaged(error.to_string()))?;
+        let rounds = Rounds::load(&options.env, &options.dir.join("segments"), &rows)?;
         let log = LogWriter::new(
             options.env.clone(),
             options.dir.join("segments"),
@@ -147,7 +149,7 @@ impl Store {
             applied: replayed.applied,
             audit_head: (audit.size(), note),
         }));
-        let committer = Committer::new(Arc::clone(&engine), log, audit);
+        let committer = Committer::new(Arc::clone(&engine), log, audit, rounds);
         let thread = std::thread::Builder::new().name(String::from("store-commit")).spawn(move || committer.run())?;
         let handle = Handle { engine, thread: Mutex::new(Some(thread)), lock: Mutex::new(Some(lock)) };
         Ok((Self { handle: Arc::new(handle) }, Mint::new()))
@@ -320,18 +322,34 @@ fn recover(
     keys: &Arc<StoreKeys>,
     fresh: bool,
 ) -> std::result::Result<Option<(RowStore, Replayed)>, OpenError> {
-    let cache = options.index_cache_bytes;
-    let index = open_index(&options.env, &options.dir, options.index, cache, fresh)?;
-    let rows = RowStore::new(Arc::clone(&index), Arc::clone(keys));
-    match replay(&options.env, &options.dir.join("segments"), keys, &rows) {
-        Ok(replayed) => {
-            // Its rows open, or the index is another store's or damaged.
-            let whole = rows.load::<Globals>(&keys::globals()).is_ok();
-            let recorded = replayed.batches == 0
-                || index.flush().and_then(|()| record_position(&rows, &*index, &replayed.applied)).is_ok();
-            Ok((whole && recorded).then_some((rows, replayed)))
+    let segments = options.dir.join("segments");
+    let bases = rebuild_bases(&options.env, &segments, keys)?;
+    let mut first = None;
+    for base in bases {
+        let index = open_index(&options.env, &options.dir, options.index, options.index_cache_bytes, fresh)?;
+        let rows = RowStore::new(Arc::clone(&index), Arc::clone(keys));
+        let replayed = match replay(&options.env, &segments, keys, &rows, base) {
+            Ok(replayed) => replayed,
+            Err(ReplayError::Index) => return Ok(None),
+            Err(ReplayError::Io(error)) => return Err(OpenError::Io(error)),
+        };
+        // Its rows open, or the index is another store's or damaged.
+        if rows.load::<Globals>(&keys::globals()).is_err() {
+            return Ok(None);
         }
-        Err(ReplayError::Index) => Ok(None),
-        Err(ReplayError::Io(error)) => Err(OpenError::Io(error)),
+        let recorded = replayed.batches == 0
+            || index.flush().and_then(|()| record_position(&rows, &*index, &replayed.applied)).is_ok();
+        if !recorded {
+            return Ok(None);
+        }
+        // Made from a damaged snapshot: an older one may be whole.
+        if replayed.from.is_none() || replayed.damaged.is_empty() {
+            return Ok(Some((rows, replayed)));
+        }
+        if !fresh {
+            return Ok(None);
+        }
+        first.get_or_insert((rows, replayed));
     }
+    Ok(first)
 }

@@ -14,6 +14,7 @@ use crate::index::Next;
 use crate::log::batch::decode_batch;
 use crate::log::frame::{FrameKind, chain};
 use crate::log::segment::{Footer, SEGMENT_START, Segment, SegmentEnd};
+use crate::log::snapshot::decode_snapshot;
 use crate::log::walk::{Bodies, Piece, read_frame, walk};
 use crate::log::writer::Position;
 use crate::model::{Account, Damage, Mailbox, QueueRow, VerifyReport};
@@ -33,7 +34,7 @@ struct LogFacts {
     /// Body frames that authenticate: place → length and body.
     bodies: HashMap<(u32, u64), (u32, u64)>,
     /// The last value of each row, as a digest.
-    rows: HashMap<Key, [u8; 16]>,
+    rows: BTreeMap<Key, [u8; 16]>,
     /// Whether a batch was lost, so that rows cannot be compared.
     holes: bool,
     /// Up to where it was read.
@@ -423,6 +424,19 @@ fn take_frame(
             let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
             facts.bodies.insert((segment, offset), (length, body));
         }
+        FrameKind::Snapshot => match decode_snapshot(payload) {
+            Some((head, found)) => {
+                // With everything before it in the log, a snapshot changes nothing; where that was dropped, it counts.
+                let ends = |key: &Key| !head.to.is_empty() && **key >= *head.to;
+                let lower = Key::parse(&head.from).unwrap_or(Key::new(Table::Globals));
+                let old: Vec<Key> = facts.rows.range(lower..).map(|(key, _)| *key).take_while(|k| !ends(k)).collect();
+                old.iter().for_each(|key| {
+                    facts.rows.remove(key);
+                });
+                facts.rows.extend(found.into_iter().map(|(key, value)| (key, value_digest(value))));
+            }
+            None => damage(report, "frame", place(), "the snapshot does not decode"),
+        },
         FrameKind::Batch => match decode_batch(payload) {
             Some((_, changes)) => {
                 for (key, value) in changes {
@@ -443,7 +457,7 @@ fn take_frame(
                 damage(report, "frame", place(), "the footer does not fit what stands before it");
             }
         }
-        FrameKind::Snapshot | FrameKind::Audit => {}
+        FrameKind::Audit => {}
     }
 }
 

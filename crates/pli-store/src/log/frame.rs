@@ -13,7 +13,7 @@ pub(crate) const FRAME_PAYLOAD_BYTES_MAX: u32 = 1 << 30;
 
 const MAGIC: u32 = 0x504c_4946; // "PLIF"
 
-/// What a frame holds. Numbers 3 and 4 have their place for snapshots and for audit bundles of their own.
+/// What a frame holds. Number 4 has its place for audit bundles of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum FrameKind {
@@ -21,7 +21,7 @@ pub(crate) enum FrameKind {
     Body = 1,
     /// Row changes of one commit group, sealed under the segment's key.
     Batch = 2,
-    /// An account's rows, so that older batches can go.
+    /// The rows of a range of keys, so that older batches can go.
     Snapshot = 3,
     /// Audit bundles.
     Audit = 4,

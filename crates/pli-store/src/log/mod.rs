@@ -3,7 +3,8 @@
 pub(crate) mod batch;
 pub(crate) mod frame;
 pub(crate) mod segment;
+pub(crate) mod snapshot;
 pub(crate) mod walk;
 pub(crate) mod writer;
 
-pub(crate) use segment::FORMAT_VERSION;
+pub(crate) use segment::{FORMAT_OLDEST, FORMAT_VERSION};

@@ -10,9 +10,12 @@ use pli_types::UnixMillis;
 use super::frame::FrameSealer;
 use crate::codec::{Reader, Writer};
 use crate::keys::StoreKeys;
+use crate::rows::log::LogPlace;
 
-/// Version of segments, frames and batches.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+/// Version of segments, frames and batches. 2 has snapshots, and headers that say where a rebuild may begin.
+pub(crate) const FORMAT_VERSION: u32 = 2;
+/// The oldest version that is still read.
+pub(crate) const FORMAT_OLDEST: u32 = 1;
 /// Bytes of one copy of the header.
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 160;
 /// The header stands twice, since without its salt no frame of the segment opens; the first frame follows.
@@ -42,6 +45,9 @@ pub(crate) struct SegmentHeader {
     pub(crate) salt: [u8; 32],
     pub(crate) previous: SegmentEnd,
     pub(crate) created: UnixMillis,
+    /// The first frame of the newest complete snapshot round: an index is made again from there. None before the first
+    /// round, and in format 1.
+    pub(crate) base: Option<LogPlace>,
 }
 
 impl SegmentHeader {
@@ -49,12 +55,13 @@ impl SegmentHeader {
         let mut w = Writer(Vec::with_capacity(SEGMENT_HEADER_BYTES));
         w.raw(&MAGIC).u32(FORMAT_VERSION).u32(self.number).raw(&store).raw(&self.salt);
         w.u32(self.previous.number).u32(0).u64(self.previous.length).u64(self.previous.sequence);
-        w.raw(&self.previous.hash).i64(self.created.0).u64(0).u64(0);
+        let base = self.base.unwrap_or_default();
+        w.raw(&self.previous.hash).i64(self.created.0).u64(base.segment.into()).u64(base.offset);
         w.0
     }
     fn decode(bytes: &[u8], store: [u8; 16]) -> Option<Self> {
         let mut r = Reader::new(bytes);
-        if r.array()? != MAGIC || r.u32()? != FORMAT_VERSION {
+        if r.array()? != MAGIC || !(FORMAT_OLDEST..=FORMAT_VERSION).contains(&r.u32()?) {
             return None;
         }
         let number = r.u32()?;
@@ -66,10 +73,10 @@ impl SegmentHeader {
         r.u32()?;
         let previous = SegmentEnd { number: previous_number, length: r.u64()?, sequence: r.u64()?, hash: r.array()? };
         let created = UnixMillis(r.i64()?);
-        r.u64()?;
-        r.u64()?;
+        let base = LogPlace { segment: u32::try_from(r.u64()?).ok()?, offset: r.u64()? };
         r.end()?;
-        Some(Self { number, salt, previous, created })
+        let base = (base.segment > 0).then_some(base);
+        Some(Self { number, salt, previous, created, base })
     }
 }
 
@@ -104,10 +111,11 @@ impl Segment {
         keys: &StoreKeys,
         number: u32,
         previous: SegmentEnd,
+        base: Option<LogPlace>,
         now: UnixMillis,
     ) -> std::io::Result<Self> {
         let salt = random_bytes().map_err(std::io::Error::other)?;
-        let header = SegmentHeader { number, salt, previous, created: now };
+        let header = SegmentHeader { number, salt, previous, created: now, base };
         let sealer = FrameSealer { store: keys.id, segment: number, key: keys.segment(number, &salt) };
         let mut bytes = header.encode(keys.id.0);
         let tag = sealer.key.tag_only(HEADER_NONCE, &bytes);

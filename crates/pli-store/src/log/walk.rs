@@ -153,7 +153,8 @@ pub(crate) fn settle(pieces: &[Piece], start: &Tail) -> Tail {
                 group.end = offset.saturating_add(header.frame_bytes());
                 group.hash = chain(&group.hash, &link.unwrap_or_default());
                 group.closed = header.kind == FrameKind::Footer;
-                if header.kind != FrameKind::Body {
+                // A snapshot is a group's part like a body: its batch ends the group.
+                if !matches!(header.kind, FrameKind::Body | FrameKind::Snapshot) {
                     tail = group.clone();
                 }
             }

@@ -10,6 +10,7 @@ use pli_types::UnixMillis;
 use super::frame::{ALIGN, FRAME_HEADER_BYTES, FrameHeader, FrameKind, chain, frame_bytes, link};
 use super::segment::{Footer, SEGMENT_START, Segment, SegmentEnd};
 use crate::keys::StoreKeys;
+use crate::rows::log::LogPlace;
 
 /// A place in the log from which replay can go on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub(crate) struct LogWriter {
     current: Option<Current>,
     previous: SegmentEnd,
     next_number: u32,
+    /// Where the newest complete snapshot round begins; the next segment's header says it.
+    pub(crate) base: Option<LogPlace>,
     sequence: u64,
     durable: u64,
     /// Calls of fdatasync.
@@ -65,7 +68,7 @@ impl LogWriter {
     /// and after a torn tail nobody knows which ones were used.
     pub(crate) fn new(env: Env, dir: PathBuf, keys: Arc<StoreKeys>, previous: SegmentEnd, next_number: u32) -> Self {
         let sequence = previous.sequence;
-        Self { env, dir, keys, current: None, previous, next_number, sequence, durable: sequence, syncs: 0 }
+        Self { env, dir, keys, current: None, previous, next_number, base: None, sequence, durable: sequence, syncs: 0 }
     }
 
     /// The sequence of the last durable frame.
@@ -90,7 +93,7 @@ impl LogWriter {
 
     fn start_segment(&mut self, now: UnixMillis) -> Result<Current, WriteError> {
         let number = self.next_number;
-        let made = Segment::create(&*self.env.disk, &self.dir, &self.keys, number, self.previous, now);
+        let made = Segment::create(&*self.env.disk, &self.dir, &self.keys, number, self.previous, self.base, now);
         let segment =
             made.map_err(|error| if is_full(&error) { WriteError::Full } else { WriteError::Failed(error) })?;
         self.next_number = number.saturating_add(1);
@@ -99,11 +102,18 @@ impl LogWriter {
         Ok(Current { segment: Arc::new(segment), at })
     }
 
-    /// Writes bodies and batch, and waits until they are on disk. Returns the batch frame's offset and the place after.
-    pub(crate) fn append(&mut self, bodies: &[BodyFrame], batch: Vec<u8>) -> Result<(u64, Position), WriteError> {
+    /// Writes bodies, snapshot and batch, and waits until they are on disk. Returns the batch frame's offset and the
+    /// place after.
+    pub(crate) fn append(
+        &mut self,
+        bodies: &[BodyFrame],
+        snapshot: Option<Vec<u8>>,
+        batch: Vec<u8>,
+    ) -> Result<(u64, Position), WriteError> {
         let sequence = self.sequence;
+        let count = (bodies.len() as u64).saturating_add(snapshot.is_some().into());
         // Numbers of a group that fails are never used again: they were nonces.
-        self.sequence = sequence.saturating_add(bodies.len() as u64).saturating_add(1);
+        self.sequence = sequence.saturating_add(count).saturating_add(1);
         let durable = self.durable;
         let Some(current) = &mut self.current else {
             return Err(WriteError::Failed(io::Error::other("no segment")));
@@ -113,9 +123,14 @@ impl LogWriter {
         for (body, number) in bodies.iter().zip(sequence.saturating_add(1)..) {
             frames.body(number, body).map_err(WriteError::Failed)?;
         }
+        let mut sealed = Vec::with_capacity(2);
+        if let Some(snapshot) = snapshot {
+            let number = sequence.saturating_add(count);
+            sealed.push(frames.sealed(number, FrameKind::Snapshot, snapshot).map_err(WriteError::Failed)?);
+        }
         let batch_offset = frames.at.offset;
-        let batch = frames.sealed(self.sequence, FrameKind::Batch, batch).map_err(WriteError::Failed)?;
-        let slices = frames.slices(bodies, &batch);
+        sealed.push(frames.sealed(self.sequence, FrameKind::Batch, batch).map_err(WriteError::Failed)?);
+        let slices = frames.slices(bodies, &sealed);
         let file = &current.segment.file;
         if let Err(error) = file.write_all_at(&slices, before.offset) {
             if is_full(&error) && file.set_len(before.offset).is_ok() {
@@ -139,6 +154,7 @@ impl LogWriter {
         let footer = Footer { frames: current.at.frames, hash: current.at.hash }.encode();
         let mut frames = GroupFrames::new(current.at, self.durable, &current.segment);
         let footer = frames.sealed(self.sequence, FrameKind::Footer, footer)?;
+        let footer = [footer];
         let slices = frames.slices(&[], &footer);
         if let Err(error) = current.segment.file.write_all_at(&slices, current.at.offset) {
             // No room for a footer: the segment goes on when there is room again.
@@ -220,8 +236,8 @@ impl<'a> GroupFrames<'a> {
         self.at.hash = chain(&self.at.hash, link);
     }
 
-    fn slices<'s>(&'s self, bodies: &'s [BodyFrame], last: &'s [u8]) -> Vec<IoSlice<'s>> {
-        let payloads = bodies.iter().map(|body| body.payload.as_slice()).chain(std::iter::once(last));
+    fn slices<'s>(&'s self, bodies: &'s [BodyFrame], sealed: &'s [Vec<u8>]) -> Vec<IoSlice<'s>> {
+        let payloads = bodies.iter().map(|body| body.payload.as_slice()).chain(sealed.iter().map(Vec::as_slice));
         self.heads
             .iter()
             .zip(payloads)

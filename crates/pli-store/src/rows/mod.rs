@@ -367,11 +367,20 @@ impl RowStore {
         &self,
         prefix: &Key,
         from: Option<&Key>,
+        visit: impl FnMut(Key, Vec<u8>) -> Result<Next, StoreError>,
+    ) -> Result<(), StoreError> {
+        self.scan_range(from.unwrap_or(prefix), &prefix.end(), visit)
+    }
+    /// Rows from a key on, below another.
+    pub(crate) fn scan_range(
+        &self,
+        from: &[u8],
+        to: &[u8],
         mut visit: impl FnMut(Key, Vec<u8>) -> Result<Next, StoreError>,
     ) -> Result<(), StoreError> {
         self.check()?;
         let mut outcome = Ok(());
-        let walked = self.index().scan(from.unwrap_or(prefix), &prefix.end(), &mut |key, sealed| {
+        let walked = self.index().scan(from, to, &mut |key, sealed| {
             let step = self.open(key, sealed.to_vec()).and_then(|value| match Key::parse(key) {
                 Some(key) => visit(key, value),
                 None => Err(StoreError::Damaged(Damaged::Row("unknown"))),
