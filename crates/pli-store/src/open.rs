@@ -9,8 +9,7 @@ use pli_io::{Disk, DiskFile, Env, OpenMode};
 
 use crate::codec::{Reader, Writer};
 use crate::error::OpenError;
-use crate::index::memory::MemoryIndex;
-use crate::index::sled::SledIndex;
+pub(crate) use crate::index::generation::open_index;
 use crate::index::{Index, IndexError, Next};
 use crate::keys::StoreKeys;
 use crate::log::batch::decode_batch;
@@ -21,7 +20,6 @@ use crate::log::walk::{Bodies, Piece, Tail, read_frame, settle, walk};
 use crate::log::writer::Position;
 use crate::rows::log::LogPlace;
 use crate::rows::{Key, Row, RowStore, Table, row_nonce};
-use crate::store::IndexEngine;
 
 /// The lock's file, with the process id in it.
 const LOCK_FILE: &str = "lock";
@@ -74,48 +72,6 @@ pub(crate) fn record_position(rows: &RowStore, index: &dyn Index, position: &Pos
     let key = position_key();
     let nonce = row_nonce(position.segment, position.offset, POSITION_ROW);
     index.apply(vec![(key, Some(rows.seal(nonce, &key, &position.encode())))])
-}
-
-/// The folder of the index's present generation; a new one is made for each rebuild, since what is left of the old one
-/// may still write into its own.
-fn index_generations(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<u32>> {
-    let base = dir.join("index");
-    disk.create_dir_all(&base)?;
-    let mut numbers: Vec<u32> = disk.list(&base)?.iter().filter_map(|name| name.parse().ok()).collect();
-    numbers.sort_unstable();
-    Ok(numbers)
-}
-
-/// Opens the index, or makes an empty one. `fresh`: whatever is there is not to be used.
-pub(crate) fn open_index(
-    env: &Env,
-    dir: &Path,
-    engine: IndexEngine,
-    cache_bytes: u64,
-    fresh: bool,
-) -> Result<Arc<dyn Index>, OpenError> {
-    if engine == IndexEngine::Memory {
-        return Ok(Arc::new(MemoryIndex::default()));
-    }
-    let generations = index_generations(&*env.disk, dir)?;
-    let newest = generations.last().copied().unwrap_or(0);
-    let number = if fresh || newest == 0 { newest.saturating_add(1) } else { newest };
-    let path = |number: u32| dir.join("index").join(format!("{number:04}"));
-    let index = match SledIndex::open(&path(number), cache_bytes) {
-        Ok(index) => index,
-        Err(error) if !fresh && newest > 0 => {
-            tracing::error!(%error, "the index does not open; it is set aside and made again from the log");
-            return open_index(env, dir, engine, cache_bytes, true);
-        }
-        Err(error) => return Err(OpenError::Index(error.to_string())),
-    };
-    // The one set aside last is kept for whoever wants to look at it.
-    for old in generations.into_iter().filter(|old| old.saturating_add(1) < number) {
-        if let Err(error) = env.disk.remove_dir_all(&path(old)) {
-            tracing::warn!(%error, "an old index could not be removed");
-        }
-    }
-    Ok(Arc::new(index))
 }
 
 /// What replay leaves the writer with.

@@ -31,13 +31,30 @@ use crate::snapshot::Rounds;
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// Which index engine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum IndexEngine {
     /// sled 0.34.
     #[default]
     Sled,
+    /// fjall 3, for large stores.
+    Fjall,
     /// In memory, made again from the log at each start: tests and simulation.
     Memory,
+}
+
+impl IndexEngine {
+    /// Its name in the configuration, and in the name of its folder.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sled => "sled",
+            Self::Fjall => "fjall",
+            Self::Memory => "memory",
+        }
+    }
+    /// The engine of a name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Sled, Self::Fjall, Self::Memory].into_iter().find(|engine| engine.name() == name)
+    }
 }
 
 /// How to open a store.
@@ -289,7 +306,7 @@ impl Store {
             commits: engine.counts.commits.load(Ordering::Relaxed),
             commit_groups: engine.counts.groups.load(Ordering::Relaxed),
             log_syncs: engine.counts.syncs.load(Ordering::Relaxed),
-            index_engine: index.name().to_owned(),
+            index_engine: index.engine().name().to_owned(),
         })
     }
 

@@ -323,7 +323,7 @@ fn the_store_is_its_model() {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     for seed in seeds {
-        for index in [IndexEngine::Memory, IndexEngine::Sled] {
+        for index in ENGINES {
             eprintln!("PLI_MODEL_SEED={seed} ({index:?})");
             runtime.block_on(run(seed, index));
         }

@@ -1,4 +1,4 @@
-//! Every operation, over both indexes, each test ending with the store's own check.
+//! Every operation, over every index, each test ending with the store's own check.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod world;

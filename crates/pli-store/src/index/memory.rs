@@ -7,6 +7,7 @@ use parking_lot::RwLock;
 
 use super::{Index, IndexError, Next};
 use crate::rows::Key;
+use crate::store::IndexEngine;
 
 /// A sorted map.
 #[derive(Default)]
@@ -43,7 +44,7 @@ impl Index for MemoryIndex {
     fn size_bytes(&self) -> u64 {
         self.0.read().iter().map(|(k, v)| (k.len() as u64).saturating_add(v.len() as u64)).sum()
     }
-    fn name(&self) -> &'static str {
-        "memory"
+    fn engine(&self) -> IndexEngine {
+        IndexEngine::Memory
     }
 }

@@ -1,11 +1,15 @@
 //! The index: sorted rows over the log, made again from it whenever in doubt.
 
+pub(crate) mod fjall;
+pub(crate) mod generation;
 pub(crate) mod memory;
 pub(crate) mod sled;
+mod wall;
 
 use thiserror::Error;
 
 use crate::rows::Key;
+use crate::store::IndexEngine;
 
 /// The index failed: it is set aside and made again from the log.
 #[derive(Debug, Error)]
@@ -39,6 +43,6 @@ pub(crate) trait Index: Send + Sync {
     fn flush(&self) -> Result<(), IndexError>;
     /// Bytes on disk.
     fn size_bytes(&self) -> u64;
-    /// Its name in `index.engine`.
-    fn name(&self) -> &'static str;
+    /// Which one it is.
+    fn engine(&self) -> IndexEngine;
 }

@@ -1,50 +1,54 @@
-//! sled behind its wall: errors and panics end here, and mean that the index is made again.
+//! sled behind its wall.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use super::wall::Wall;
 use super::{Index, IndexError, Next};
 use crate::rows::Key;
+use crate::store::IndexEngine;
 
 /// sled 0.34. It is never the only place of anything, and is flushed in the background only.
-pub(crate) struct SledIndex(::sled::Db);
-
-/// Calls sled; a panic inside becomes an error. sled keeps no invariant of ours, so nothing is left half-done here.
-fn wall<T>(what: &'static str, call: impl FnOnce() -> ::sled::Result<T>) -> Result<T, IndexError> {
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(IndexError::Failed(format!("{what}: {error}"))),
-        Err(_) => Err(IndexError::Panicked(what)),
-    }
+pub(crate) struct SledIndex {
+    wall: Wall,
+    db: Option<::sled::Db>,
 }
 
 impl SledIndex {
     /// Opens or makes it.
     pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
-        wall("open", || {
+        let wall = Wall::default();
+        let db = wall.call("open", || {
             ::sled::Config::new()
                 .path(dir)
                 .cache_capacity(cache_bytes)
                 .mode(::sled::Mode::HighThroughput)
                 .flush_every_ms(None)
                 .open()
-        })
-        .map(Self)
+        })?;
+        Ok(Self { wall, db: Some(db) })
+    }
+    fn call<T>(
+        &self,
+        what: &'static str,
+        call: impl FnOnce(&::sled::Db) -> ::sled::Result<T>,
+    ) -> Result<T, IndexError> {
+        let db = self.db.as_ref().ok_or(IndexError::Failed(String::from("ended")))?;
+        self.wall.call(what, || call(db))
     }
 }
 
 impl Index for SledIndex {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
-        wall("get", || self.0.get(key)).map(|found| found.map(|value| value.to_vec()))
+        self.call("get", |db| db.get(key)).map(|found| found.map(|value| value.to_vec()))
     }
     fn scan(&self, from: &[u8], to: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> Next) -> Result<(), IndexError> {
         if from >= to {
             return Ok(());
         }
         // The visitor runs outside the wall: a panic of ours is not sled's.
-        let mut rows = wall("scan", || Ok(self.0.range(from..to)))?;
+        let mut rows = self.call("scan", |db| Ok(db.range(from..to)))?;
         loop {
-            match wall("scan", || rows.next().transpose())? {
+            match self.wall.call("scan", || rows.next().transpose())? {
                 Some((key, value)) => {
                     if visit(&key, &value) == Next::Stop {
                         return Ok(());
@@ -55,7 +59,7 @@ impl Index for SledIndex {
         }
     }
     fn apply(&self, changes: Vec<(Key, Option<Vec<u8>>)>) -> Result<(), IndexError> {
-        wall("apply", || {
+        self.call("apply", |db| {
             let mut batch = ::sled::Batch::default();
             for (key, value) in changes {
                 match value {
@@ -63,25 +67,25 @@ impl Index for SledIndex {
                     None => batch.remove(&*key),
                 }
             }
-            self.0.apply_batch(batch)
+            db.apply_batch(batch)
         })
     }
     fn flush(&self) -> Result<(), IndexError> {
-        wall("flush", || self.0.flush()).map(|_| ())
+        self.call("flush", |db| db.flush()).map(|_| ())
     }
     fn size_bytes(&self) -> u64 {
-        wall("size", || self.0.size_on_disk()).unwrap_or(0)
+        self.call("size", |db| db.size_on_disk()).unwrap_or(0)
     }
-    fn name(&self) -> &'static str {
-        "sled"
+    fn engine(&self) -> IndexEngine {
+        IndexEngine::Sled
     }
 }
 
 impl Drop for SledIndex {
     fn drop(&mut self) {
-        // What is lost here is applied again from the log.
-        if let Err(error) = self.flush() {
-            tracing::warn!(%error, "the index did not flush at its end");
-        }
+        self.wall.end(self.db.take(), |db| match db {
+            Some(db) => self.wall.call("flush", || db.flush()).map(|_| ()),
+            None => Ok(()),
+        });
     }
 }

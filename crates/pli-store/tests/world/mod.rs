@@ -1,4 +1,4 @@
-//! A store to test with: on the real disk or on a simulated one, with either index, and permits for everything.
+//! A store to test with: on the real disk or on a simulated one, with any index, and permits for everything.
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -226,9 +226,12 @@ impl Open {
     }
 }
 
-/// Runs a test over both indexes.
+/// Every engine of the index.
+pub const ENGINES: [IndexEngine; 3] = [IndexEngine::Memory, IndexEngine::Sled, IndexEngine::Fjall];
+
+/// Runs a test over every index.
 pub fn both<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
-    for index in [IndexEngine::Memory, IndexEngine::Sled] {
+    for index in ENGINES {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(test(World::real(index)));
     }

@@ -196,6 +196,8 @@ impl Default for Store {
 pub enum Index {
     /// sled.
     Sled,
+    /// fjall.
+    Fjall,
     /// In memory.
     Memory,
 }
@@ -204,6 +206,7 @@ impl From<Index> for IndexEngine {
     fn from(index: Index) -> Self {
         match index {
             Index::Sled => Self::Sled,
+            Index::Fjall => Self::Fjall,
             Index::Memory => Self::Memory,
         }
     }
