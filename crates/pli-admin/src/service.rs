@@ -212,7 +212,8 @@ fn failed(error: StoreError) -> Failure {
         | StoreError::NoMailbox
         | StoreError::NoMessage
         | StoreError::NoQueueRow(_)
-        | StoreError::Missing(_) => ErrorKind::NotFound,
+        | StoreError::Missing(_)
+        | StoreError::Past(_) => ErrorKind::NotFound,
         StoreError::Exists(_) => ErrorKind::Exists,
         StoreError::Impossible(_) | StoreError::OverQuota { .. } | StoreError::Limit(_) | StoreError::WrongPermit => {
             ErrorKind::Refused

@@ -39,6 +39,8 @@ impl Class {
             | Action::SetQuota
             | Action::PasswordChange
             | Action::AuditRead
+            | Action::Inspect
+            | Action::Rewind
             | Action::Verify
             | Action::Operate => Self::Administration,
             Action::KeyRotate => Self::Key,

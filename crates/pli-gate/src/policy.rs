@@ -148,6 +148,9 @@ pub const TABLE: &[Row] = &[
     mail(Action::Rename, QuotaEffect::None, AuditLevel::Event),
     mail(Action::Subscribe, QuotaEffect::None, AuditLevel::Session),
     Row { who: OWNER_ADMIN, ..mail(Action::GetQuota, QuotaEffect::None, AuditLevel::None) },
+    mail(Action::Past, QuotaEffect::None, AuditLevel::Session),
+    // The store takes what is made anew from the quota; what is still there costs nothing.
+    Row { refusal: "`NO [OVERQUOTA]`; `NO [NOPERM]`", ..mail(Action::Restore, QuotaEffect::None, AuditLevel::Event) },
     Row {
         action: Action::Deliver,
         rule: "deliver",
@@ -190,6 +193,8 @@ pub const TABLE: &[Row] = &[
     admin(Action::DomainChange, ADMIN, AuditLevel::Event),
     admin(Action::SetQuota, ADMIN_SYSTEM, AuditLevel::Event),
     admin(Action::AuditRead, ADMIN, AuditLevel::Event),
+    admin(Action::Inspect, ADMIN, AuditLevel::Event),
+    admin(Action::Rewind, ADMIN, AuditLevel::Event),
     admin(Action::Verify, ADMIN_SYSTEM, AuditLevel::Event),
     admin(Action::KeyRotate, ADMIN_SYSTEM, AuditLevel::Event),
     admin(Action::Operate, ADMIN_SYSTEM, AuditLevel::Event),

@@ -5,7 +5,7 @@ use std::io;
 
 use pli_gate::{AuthError, Refusal};
 use pli_imap_proto::{Code, Out, Status, Tag};
-use pli_store::StoreError;
+use pli_store::{PastError, StoreError};
 use pli_types::{Action, Uid, UidValidity};
 use thiserror::Error;
 use tracing::Level;
@@ -129,6 +129,7 @@ fn store_reply(error: &StoreError) -> Reply {
         StoreError::Impossible(why) => (Some(Code::Cannot), *why),
         StoreError::OverQuota { .. } => (Some(Code::OverQuota), "Quota exceeded"),
         StoreError::Limit(what) => (Some(Code::Limit), *what),
+        StoreError::Past(error) => past_reply(*error),
         StoreError::Damaged(_) => (Some(Code::Corruption), "This cannot be read, the administrator has been told"),
         StoreError::Keys(_) => (Some(Code::Unavailable), "The keys for this are not open"),
         StoreError::DiskFull => (Some(Code::Unavailable), "The server is out of space, try later"),
@@ -138,6 +139,14 @@ fn store_reply(error: &StoreError) -> Reply {
         StoreError::NoQueueRow(_) | StoreError::WrongPermit => (Some(Code::ServerBug), "Internal error, reported"),
     };
     Reply::no(code, text(words))
+}
+
+const fn past_reply(error: PastError) -> (Option<Code<'static>>, &'static str) {
+    match error {
+        PastError::TooOld { .. } => (Some(Code::NonExistent), "The past is not kept for so long"),
+        PastError::Future => (Some(Code::NonExistent), "This moment is not past yet"),
+        PastError::Gone => (Some(Code::NonExistent), "The message is gone for good"),
+    }
 }
 
 fn refusal_reply(refusal: Refusal) -> Reply {

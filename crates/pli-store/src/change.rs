@@ -63,12 +63,14 @@ impl Store {
     /// Removes an account, its mailboxes, messages and keys.
     pub async fn remove_account(&self, permit: Permit, id: AccountId) -> Result<Committed<()>> {
         allowed(&permit, &[Action::AccountRemove], Some(id))?;
-        self.commit(move |txn| {
+        let removed = self.commit(move |txn| {
             txn.remove_account(id)?;
             txn.audit(&permit, |event| event.account(id));
             Ok(())
-        })
-        .await
+        });
+        let removed = removed.await?;
+        self.engine().moments.forget(id);
+        Ok(removed)
     }
     /// Adds or replaces an alias.
     pub async fn set_alias(&self, permit: Permit, alias: Alias) -> Result<Committed<()>> {

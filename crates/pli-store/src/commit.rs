@@ -78,6 +78,7 @@ impl Committer {
             }
             self.group(taken);
             self.flush_if_due(false);
+            self.engine.moments.tidy(self.engine.env.clock.monotonic());
             if closing {
                 break;
             }

@@ -18,6 +18,7 @@ use crate::keys::StoreKeys;
 use crate::limits::{DELIVERY_KEYS_MAX, OPEN_SEGMENTS_MAX, RETENTION_MS};
 use crate::log::segment::{SEGMENT_BYTES_MAX, segment_path};
 use crate::log::writer::Position;
+use crate::moment::Moments;
 use crate::queue::CommitQueue;
 use crate::rows::directory::Blob;
 use crate::rows::{RowStore, decode, keys};
@@ -83,6 +84,8 @@ pub(crate) struct Engine {
     pub(crate) snapshots_served: watch::Sender<u64>,
     /// How long the past stays within reach, in milliseconds.
     pub(crate) retention_ms: AtomicU64,
+    /// Moments of the past that are in use or were lately.
+    pub(crate) moments: Moments,
     delivery: Mutex<DeliveryKeys>,
     files: Mutex<HashMap<u32, Arc<dyn DiskFile>>>,
 }
@@ -128,6 +131,7 @@ impl Engine {
             snapshots_asked: AtomicU64::new(0),
             snapshots_served: watch::Sender::new(0),
             retention_ms: AtomicU64::new(RETENTION_MS),
+            moments: Moments::default(),
             delivery: Mutex::new(DeliveryKeys::default()),
             files: Mutex::new(HashMap::new()),
         }

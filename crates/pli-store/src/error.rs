@@ -1,6 +1,6 @@
 //! What can go wrong in the store, and whose fault it is.
 
-use pli_types::{AccountId, ByteCount, QueueId};
+use pli_types::{AccountId, ByteCount, QueueId, UnixMillis};
 use thiserror::Error;
 
 /// Errors of reading and changing.
@@ -42,6 +42,9 @@ pub enum StoreError {
     /// Bytes on disk that do not authenticate or decode. The rest is served.
     #[error("damaged: {0}")]
     Damaged(Damaged),
+    /// A moment of the past that cannot be had.
+    #[error("{0}")]
+    Past(#[from] PastError),
     /// Keys for this are not open, or do not fit.
     #[error("the keys do not open this")]
     Keys(#[from] pli_crypto::CryptoError),
@@ -57,6 +60,23 @@ pub enum StoreError {
     /// Reading a file failed.
     #[error("reading the store: {0}")]
     Io(#[from] std::io::Error),
+}
+
+/// Why a moment of the past, or something in it, cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum PastError {
+    /// Before the retention window.
+    #[error("the past is kept from {earliest} ms after 1970 on only")]
+    TooOld {
+        /// The earliest moment that can be had.
+        earliest: UnixMillis,
+    },
+    /// Not yet.
+    #[error("this moment is not past yet")]
+    Future,
+    /// The bytes of a message went for good: the window has moved on since the moment was opened.
+    #[error("the message is gone for good")]
+    Gone,
 }
 
 /// What is damaged, by place.

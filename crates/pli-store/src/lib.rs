@@ -26,6 +26,7 @@ mod keys;
 mod limits;
 mod log;
 mod model;
+mod moment;
 mod open;
 mod ops;
 mod permit;
@@ -41,8 +42,9 @@ mod view;
 mod views;
 
 pub use body::Prepared;
-pub use error::{Damaged, OpenError, StoreError};
+pub use error::{Damaged, OpenError, PastError, StoreError};
 pub use model::*;
+pub use moment::Moment;
 pub use permit::{Committed, Durable, Grant, Mint, Permit};
 pub use read::Reader;
 pub use store::{IndexEngine, Store, StoreOptions};

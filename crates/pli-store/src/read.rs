@@ -5,15 +5,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pli_crypto::{KeyWrap, MessageKeys, Opened};
 use pli_mime::Summary;
-use pli_types::{AccountId, Action, ByteCount, EmailId, MailboxId, MailboxName, ModSeq, Uid};
+use pli_types::{AccountId, Action, BodyId, ByteCount, EmailId, MailboxId, MailboxName, ModSeq, Uid};
 
 use crate::body::{open_summary, read, wrap_aad};
 use crate::engine::Engine;
 use crate::error::{Damaged, StoreError};
 use crate::index::Next;
 use crate::model::{ByteRange, Mailbox, MessageMeta};
+use crate::moment::Moment;
 use crate::rows::mail::{BodyRow, EntryBlock, Expunged, MessageRow};
-use crate::rows::{decode, keys};
+use crate::rows::{RowStore, decode, keys};
 use crate::view::{ChunkBuilder, View};
 use crate::views::snapshot;
 
@@ -37,11 +38,15 @@ pub(crate) const READ_ACTIONS: &[Action] = &[
     Action::Rename,
     Action::Subscribe,
     Action::GetQuota,
+    Action::Past,
+    Action::Restore,
+    Action::Inspect,
 ];
 /// Those that reach what a message says of itself.
-const SUMMARY_ACTIONS: &[Action] = &[Action::FetchMetadata, Action::FetchContent, Action::Search];
+const SUMMARY_ACTIONS: &[Action] =
+    &[Action::FetchMetadata, Action::FetchContent, Action::Search, Action::Inspect];
 /// Those that reach its bytes.
-const BODY_ACTIONS: &[Action] = &[Action::FetchContent, Action::Search];
+const BODY_ACTIONS: &[Action] = &[Action::FetchContent, Action::Search, Action::Inspect];
 
 /// Reading the mail of one account, under a permit.
 #[derive(Clone, Copy)]
@@ -49,33 +54,45 @@ pub struct Reader<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) account: AccountId,
     pub(crate) action: Action,
+    /// The moment that is read; the present if there is none.
+    pub(crate) past: Option<&'a Moment>,
 }
 
 impl Reader<'_> {
+    /// The rows that are read: the index, or those of a moment.
+    fn index(&self) -> &RowStore {
+        self.past.map_or(&self.engine.rows, Moment::rows)
+    }
+    fn body_row(&self, body: BodyId) -> Result<Option<BodyRow>> {
+        match self.past {
+            None => self.engine.rows.load(&keys::body(body)),
+            Some(moment) => moment.body_row(self.engine, body),
+        }
+    }
     /// All mailboxes, by name.
     pub fn mailboxes(&self) -> Result<Vec<Mailbox>> {
         let _still = self.engine.apply.read();
-        let rows = self.engine.rows.list::<Mailbox>(&keys::mailboxes(self.account))?;
+        let rows = self.index().list::<Mailbox>(&keys::mailboxes(self.account))?;
         let mut mailboxes: Vec<Mailbox> = rows.into_iter().map(|(_, mailbox)| mailbox).collect();
         mailboxes.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(mailboxes)
     }
     /// One mailbox.
     pub fn mailbox(&self, id: MailboxId) -> Result<Option<Mailbox>> {
-        self.engine.rows.load(&keys::mailbox(self.account, id))
+        self.index().load(&keys::mailbox(self.account, id))
     }
     /// One mailbox by name.
     pub fn mailbox_by_name(&self, name: &MailboxName) -> Result<Option<Mailbox>> {
         let _still = self.engine.apply.read();
         let key = keys::mailbox_name(&self.engine.keys, self.account, name.as_str());
-        match self.engine.rows.load::<MailboxId>(&key)? {
+        match self.index().load::<MailboxId>(&key)? {
             Some(id) => self.mailbox(id),
             None => Ok(None),
         }
     }
     /// Subscribed names, sorted.
     pub fn subscriptions(&self) -> Result<Vec<MailboxName>> {
-        let rows = self.engine.rows.list::<MailboxName>(&keys::subscriptions(self.account))?;
+        let rows = self.index().list::<MailboxName>(&keys::subscriptions(self.account))?;
         let mut names: Vec<MailboxName> = rows.into_iter().map(|(_, name)| name).collect();
         names.sort();
         Ok(names)
@@ -85,22 +102,26 @@ impl Reader<'_> {
         // Under the lock: no group is applied between the reading and the sharing, and none is missed.
         let _still = self.engine.apply.read();
         let row = self.mailbox(mailbox)?.ok_or(StoreError::NoMailbox)?;
-        if let Some(view) = self.engine.views.get(mailbox) {
+        if self.past.is_none()
+            && let Some(view) = self.engine.views.get(mailbox)
+        {
             return Ok(view);
         }
         let mut builder = ChunkBuilder::new();
-        self.engine.rows.scan(&keys::entries(mailbox), None, |_, bytes| {
+        self.index().scan(&keys::entries(mailbox), None, |_, bytes| {
             decode::<EntryBlock>(&bytes)?.0.iter().for_each(|stored| builder.push(stored.entry));
             Ok(Next::More)
         })?;
-        Ok(self.engine.views.insert(snapshot(&row, builder)))
+        let snapshot = snapshot(&row, builder);
+        // A moment's view never changes, so nobody else needs to know of it.
+        Ok(if self.past.is_some() { View::alone(snapshot) } else { self.engine.views.insert(snapshot) })
     }
     /// UIDs expunged after a modseq (RFC 7162 §3.2.10), ascending.
     pub fn expunged_since(&self, mailbox: MailboxId, since: ModSeq) -> Result<Vec<Uid>> {
         self.mailbox(mailbox)?.ok_or(StoreError::NoMailbox)?;
         let from = keys::expunged(mailbox, ModSeq::new(since.get().saturating_add(1)));
         let mut uids = Vec::new();
-        self.engine.rows.scan(&keys::expunges(mailbox), Some(&from), |_, bytes| {
+        self.index().scan(&keys::expunges(mailbox), Some(&from), |_, bytes| {
             uids.extend(decode::<Expunged>(&bytes)?.0);
             Ok(Next::More)
         })?;
@@ -109,11 +130,11 @@ impl Reader<'_> {
     }
     fn rows(&self, email: EmailId) -> Result<(MessageRow, BodyRow)> {
         let message: MessageRow =
-            self.engine.rows.load(&keys::message(self.account, email))?.ok_or(StoreError::NoMessage)?;
-        match self.engine.rows.load(&keys::body(message.body))? {
+            self.index().load(&keys::message(self.account, email))?.ok_or(StoreError::NoMessage)?;
+        match self.body_row(message.body)? {
             Some(body) => Ok((message, body)),
             // Expunged between the two reads, or damage.
-            None if self.engine.rows.get(&keys::message(self.account, email))?.is_none() => Err(StoreError::NoMessage),
+            None if self.index().get(&keys::message(self.account, email))?.is_none() => Err(StoreError::NoMessage),
             None => Err(StoreError::Damaged(Damaged::Row("body"))),
         }
     }

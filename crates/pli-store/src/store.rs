@@ -251,7 +251,7 @@ impl Store {
     /// Reads the mail of the permit's account.
     pub fn read<'a>(&'a self, permit: &'a Permit) -> Result<Reader<'a>> {
         let account = owner(permit, READ_ACTIONS, None)?;
-        Ok(Reader { engine: self.engine(), account, action: permit.grant().action })
+        Ok(Reader { engine: self.engine(), account, action: permit.grant().action, past: None })
     }
 
     /// Compresses, seals and summarises a message. CPU only, no lock; about 0.3 ms for 20 KB.

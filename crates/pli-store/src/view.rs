@@ -79,6 +79,10 @@ pub struct View {
 }
 
 impl View {
+    /// One that nobody changes.
+    pub(crate) fn alone(snapshot: Snapshot) -> Arc<Self> {
+        Arc::new(Self { current: watch::Sender::new(Arc::new(snapshot)) })
+    }
     /// The current snapshot.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {

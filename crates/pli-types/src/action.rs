@@ -58,6 +58,10 @@ actions! {
     Subscribe => "subscribe",
     /// Read quota.
     GetQuota => "get-quota",
+    /// Look at one's mail as it was at a moment of the past.
+    Past => "past",
+    /// Copy messages out of the past.
+    Restore => "restore",
     /// Receive a message for a local account.
     Deliver => "deliver",
     /// Send a message as an authenticated account.
@@ -88,6 +92,10 @@ actions! {
     SetQuota => "set-quota",
     /// Read the audit log.
     AuditRead => "audit-read",
+    /// Look at an account's mail as it was at a moment of the past, as an administrator.
+    Inspect => "inspect",
+    /// Put an account's mailboxes back to a moment of the past.
+    Rewind => "rewind",
     /// Verify the store or the audit log.
     Verify => "verify",
     /// Make or rotate keys.

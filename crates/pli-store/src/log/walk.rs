@@ -38,7 +38,7 @@ pub(crate) fn read_frame(segment: &Segment, offset: u64, until: u64) -> io::Resu
     Ok(Some((header, rest, link)))
 }
 
-fn read_header(segment: &Segment, offset: u64, until: u64) -> io::Result<Option<FrameHeader>> {
+pub(crate) fn read_header(segment: &Segment, offset: u64, until: u64) -> io::Result<Option<FrameHeader>> {
     if offset.saturating_add(FRAME_HEADER_BYTES as u64) > until {
         return Ok(None);
     }
@@ -81,7 +81,7 @@ fn step(
 }
 
 /// The next offset after damage at which a frame authenticates, or `until`.
-fn resume(segment: &Segment, damaged: u64, until: u64) -> io::Result<u64> {
+pub(crate) fn resume(segment: &Segment, damaged: u64, until: u64) -> io::Result<u64> {
     const WINDOW: usize = 1 << 20;
     let mut base = damaged.saturating_add(ALIGN);
     let mut window = vec![0; WINDOW];

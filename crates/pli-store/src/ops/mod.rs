@@ -7,9 +7,11 @@ mod directory;
 mod expunge;
 mod flags;
 mod mailbox;
+mod past;
 mod queue;
 
 pub(crate) use append::{Envelope, LocalPlace, NewEntry, RemotePlace};
+pub(crate) use past::{PastEntry, PastMailbox};
 
 use pli_types::{AccountId, Action, Keyword, MailboxId, SystemFlag};
 

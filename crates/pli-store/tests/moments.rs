@@ -1,0 +1,305 @@
+//! The past: moments read from the log, and mail brought back out of them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod world;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pli_store::*;
+use pli_types::{AccountId, Action, ByteCount, MailboxId, SystemFlag, Uid, UnixMillis};
+use world::*;
+
+/// What an account's mail looks like: for each mailbox its UIDVALIDITY and, for each message, UID, flags and size.
+type Picture = BTreeMap<String, (u32, Vec<(u32, u64, u64)>)>;
+
+fn picture(reader: &Reader<'_>) -> Picture {
+    let mut picture = Picture::new();
+    for mailbox in reader.mailboxes().unwrap() {
+        let snapshot = reader.view(mailbox.id).unwrap().snapshot();
+        assert_eq!(snapshot.messages, mailbox.messages, "{}", mailbox.name);
+        let entries = snapshot.iter().map(|(_, entry)| {
+            (entry.uid.get(), entry.flags, reader.message(entry.email).unwrap().size.get())
+        });
+        picture.insert(mailbox.name.to_string(), (mailbox.uid_validity.get(), entries.collect()));
+    }
+    picture
+}
+
+fn now(open: &Open, account: AccountId) -> Picture {
+    let permit = open.permit(Action::FetchMetadata, Some(account));
+    picture(&open.store.read(&permit).unwrap())
+}
+
+async fn moment(open: &Open, account: AccountId, at: UnixMillis) -> Arc<Moment> {
+    open.store.moment(&open.permit(Action::Past, Some(account)), at).await.unwrap()
+}
+
+async fn then(open: &Open, account: AccountId, at: UnixMillis) -> Picture {
+    let moment = moment(open, account, at).await;
+    assert!(moment.is_whole());
+    let permit = open.permit(Action::FetchMetadata, Some(account));
+    picture(&open.store.read_past(&permit, &moment).unwrap())
+}
+
+/// The time now; the clock goes on, so that what follows is later.
+fn tick(world: &World) -> UnixMillis {
+    use pli_io::Clock as _;
+    let now = world.clock.now();
+    world.clock.advance(Duration::from_secs(60));
+    now
+}
+
+async fn delete(open: &Open, account: AccountId, mailbox: MailboxId, uid: Uid) {
+    open.flag(account, mailbox, &[uid], SystemFlag::Deleted).await;
+    assert_eq!(open.expunge(account, mailbox).await, [uid]);
+}
+
+async fn restore(
+    open: &Open,
+    moment: &Moment,
+    from: MailboxId,
+    uids: &[u32],
+    to: MailboxId,
+) -> Result<Vec<(Uid, Uid)>, StoreError> {
+    let permit = open.permit(Action::Restore, Some(moment.account()));
+    let uids = uids.iter().copied().map(Uid::new).collect();
+    open.store.restore(permit, moment, from, uids, to).await.map(|done| done.value.uids)
+}
+
+#[test]
+fn what_was_expunged_is_read_and_comes_back_byte_for_byte() {
+    both(|world| async move {
+        let open = world.create();
+        let ana = open.account("ana@example.org", QuotaLimit::default()).await;
+        let bob = open.account("bob@example.org", QuotaLimit::default()).await;
+        let inbox = open.mailbox(ana, "INBOX").id;
+        let (first, second) = (message("first", 90_000), message("second", 700));
+        open.deliver(&[ana], &first).await.unwrap();
+        open.deliver(&[ana, bob], &second).await.unwrap();
+        open.flag(ana, inbox, &[Uid::new(1)], SystemFlag::Flagged).await;
+        let at = tick(&world);
+        let before = now(&open, ana);
+        delete(&open, ana, inbox, Uid::new(1)).await;
+        delete(&open, ana, inbox, Uid::new(2)).await;
+        tick(&world);
+
+        let past = moment(&open, ana, at).await;
+        let permit = open.permit(Action::FetchContent, Some(ana));
+        let reader = open.store.read_past(&permit, &past).unwrap();
+        assert_eq!(picture(&reader), before);
+        let keys = open.keys(ana);
+        let snapshot = reader.view(inbox).unwrap().snapshot();
+        let email = |uid| snapshot.by_uid(Uid::new(uid)).unwrap().email;
+        assert_eq!(reader.body(&keys, email(1), None).unwrap(), first);
+        assert_eq!(reader.body(&keys, email(1), Some(70_000..70_100)).unwrap(), first.slice(70_000..70_100));
+        assert_eq!(reader.body(&keys, email(2), None).unwrap(), second);
+        assert_eq!(reader.summary(&keys, email(1)).unwrap().envelope().subject(), Some(b"first".as_slice()));
+        // The same mail of somebody else is none of theirs.
+        let others = open.permit(Action::FetchContent, Some(bob));
+        assert!(matches!(open.store.read_past(&others, &past), Err(StoreError::WrongPermit)));
+
+        let trash = open.mailbox(ana, "Trash").id;
+        let used = open.store.quota(ana).unwrap();
+        assert_eq!(used.messages_used, 0);
+        let back = restore(&open, &past, inbox, &[1, 2, 9], trash).await.unwrap();
+        assert_eq!(back, [(Uid::new(1), Uid::new(1)), (Uid::new(2), Uid::new(2))]);
+        let entries = open.entries(ana, trash);
+        assert_eq!(entries[0].flags, SystemFlag::Flagged.bit());
+        assert_eq!(open.body(ana, entries[0]).unwrap(), first);
+        assert_eq!(open.body(ana, entries[1]).unwrap(), second);
+        assert!(entries.iter().all(|entry| entry.email != email(1) && entry.email != email(2)));
+        let used = open.store.quota(ana).unwrap();
+        assert_eq!((used.messages_used, used.bytes_used.get()), (2, (first.len() + second.len()) as u64));
+        // One body each, as ever.
+        assert_eq!(open.store.stat().unwrap().bodies, 2);
+        open.check();
+        drop(open);
+        let open = world.open();
+        assert_eq!(open.body(ana, open.entries(ana, trash)[0]).unwrap(), first);
+        open.check();
+    });
+}
+
+#[test]
+fn a_message_that_is_still_there_costs_nothing_and_deleted_stays_behind() {
+    both(|world| async move {
+        let open = world.create();
+        let limit = QuotaLimit { bytes: None, messages: Some(1) };
+        let ana = open.account("ana@example.org", limit).await;
+        let (inbox, trash) = (open.mailbox(ana, "INBOX").id, open.mailbox(ana, "Trash").id);
+        open.deliver(&[ana], &message("one", 500)).await.unwrap();
+        open.flag(ana, inbox, &[Uid::new(1)], SystemFlag::Deleted).await;
+        let at = tick(&world);
+        let past = moment(&open, ana, at).await;
+        restore(&open, &past, inbox, &[1], trash).await.unwrap();
+        assert_eq!(open.entries(ana, trash)[0].email, open.entries(ana, inbox)[0].email);
+        assert_eq!(open.entries(ana, trash)[0].flags, 0);
+        assert_eq!(open.store.quota(ana).unwrap().messages_used, 1);
+        open.check();
+    });
+}
+
+#[test]
+fn quota_holds_all_or_nothing() {
+    both(|world| async move {
+        let open = world.create();
+        let limit = QuotaLimit { bytes: Some(ByteCount::new(3_000)), messages: None };
+        let ana = open.account("ana@example.org", limit).await;
+        let inbox = open.mailbox(ana, "INBOX").id;
+        for subject in ["a", "b"] {
+            open.deliver(&[ana], &message(subject, 1_200)).await.unwrap();
+        }
+        let at = tick(&world);
+        delete(&open, ana, inbox, Uid::new(1)).await;
+        delete(&open, ana, inbox, Uid::new(2)).await;
+        open.deliver(&[ana], &message("c", 1_200)).await.unwrap();
+        let past = moment(&open, ana, at).await;
+        let refused = restore(&open, &past, inbox, &[1, 2], inbox).await;
+        assert!(matches!(refused, Err(StoreError::OverQuota { .. })), "{refused:?}");
+        assert_eq!(open.entries(ana, inbox).len(), 1);
+        restore(&open, &past, inbox, &[2], inbox).await.unwrap();
+        assert_eq!(open.entries(ana, inbox).len(), 2);
+        open.check();
+    });
+}
+
+#[test]
+fn moments_outside_the_window_are_refused() {
+    both(|world| async move {
+        use pli_io::Clock as _;
+        let open = world.create();
+        let ana = open.account("ana@example.org", QuotaLimit::default()).await;
+        open.store.set_retention(Duration::from_secs(3600));
+        let permit = open.permit(Action::Past, Some(ana));
+        let now = world.clock.now();
+        let refused = |error| match error {
+            Err(StoreError::Past(error)) => error,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused(open.store.moment(&permit, now).await), PastError::Future);
+        let earliest = now.plus_ms(-3_600_000);
+        assert_eq!(refused(open.store.moment(&permit, earliest.plus_ms(-1)).await), PastError::TooOld { earliest });
+        // Before the account was: nothing there.
+        let moment = open.store.moment(&permit, earliest).await.unwrap();
+        let read = open.permit(Action::List, Some(ana));
+        assert_eq!(open.store.read_past(&read, &moment).unwrap().mailboxes().unwrap(), []);
+        let wrong = open.permit(Action::List, Some(ana));
+        assert!(matches!(open.store.moment(&wrong, earliest).await, Err(StoreError::WrongPermit)));
+        let gone = AccountId::new(99);
+        let nobody = open.permit(Action::Past, Some(gone));
+        assert!(matches!(open.store.moment(&nobody, earliest).await, Err(StoreError::NoAccount(id)) if id == gone));
+    });
+}
+
+/// A small generator, so that each case replays from its number.
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *state >> 33
+}
+
+/// One random change.
+async fn change(open: &Open, account: AccountId, state: &mut u64) {
+    let mailboxes = open.mailboxes(account);
+    let mailbox = &mailboxes[next(state) as usize % mailboxes.len()];
+    let other = &mailboxes[next(state) as usize % mailboxes.len()];
+    let entries = open.entries(account, mailbox.id);
+    let uid = entries.get(next(state) as usize % entries.len().max(1)).map_or(Uid::new(1), |entry| entry.uid);
+    match next(state) % 8 {
+        0 | 1 => {
+            let raw = message(&format!("m{}", next(state)), 300 + next(state) as usize % 900);
+            open.deliver(&[account], &raw).await.unwrap();
+        }
+        2 => {
+            open.flag(account, mailbox.id, &[uid], SystemFlag::Seen).await;
+        }
+        3 => {
+            open.flag(account, mailbox.id, &[uid], SystemFlag::Deleted).await;
+            open.expunge(account, mailbox.id).await;
+        }
+        4 => {
+            let permit = open.permit(Action::Copy, Some(account));
+            open.store.copy(permit, mailbox.id, vec![uid], other.id).await.unwrap();
+        }
+        5 => {
+            let permit = open.permit(Action::Move, Some(account));
+            open.store.move_messages(permit, mailbox.id, vec![uid], other.id).await.unwrap();
+        }
+        6 => {
+            let permit = open.permit(Action::Create, Some(account));
+            let made = open.store.create_mailbox(permit, name(&format!("f{}", next(state) % 5)), None).await;
+            assert!(matches!(made, Ok(_) | Err(StoreError::Exists(_))));
+        }
+        _ if mailbox.name.is_inbox() => {}
+        _ => {
+            if next(state) % 2 == 0 {
+                let permit = open.permit(Action::Delete, Some(account));
+                open.store.delete_mailbox(permit, mailbox.id).await.unwrap();
+            } else {
+                let permit = open.permit(Action::Rename, Some(account));
+                let to = name(&format!("r{}", next(state)));
+                open.store.rename_mailbox(permit, mailbox.id, to).await.unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn any_moment_is_as_it_was() {
+    both(|world| async move {
+        let mut open = world.create();
+        open.store.set_segment_bytes_max(16 << 10);
+        let ana = open.account("ana@example.org", QuotaLimit::default()).await;
+        let bob = open.account("bob@example.org", QuotaLimit::default()).await;
+        let mut state = 7;
+        let mut seen = Vec::new();
+        for step in 0..120 {
+            change(&open, ana, &mut state).await;
+            change(&open, bob, &mut state).await;
+            seen.push((tick(&world), now(&open, ana), now(&open, bob)));
+            if step % 40 == 39 {
+                drop(open);
+                open = world.open();
+                open.store.set_segment_bytes_max(16 << 10);
+            }
+        }
+        for (at, ana_then, bob_then) in seen.iter().step_by(3) {
+            assert_eq!(then(&open, ana, *at).await, *ana_then, "{at}");
+            // Any time up to the next change is the same moment.
+            assert_eq!(then(&open, bob, at.plus_ms(59_999)).await, *bob_then, "{at}");
+        }
+        // Messages that are long gone are still read.
+        let keys = open.keys(ana);
+        let permit = open.permit(Action::FetchContent, Some(ana));
+        for (at, ..) in seen.iter().step_by(30) {
+            let past = moment(&open, ana, *at).await;
+            let reader = open.store.read_past(&permit, &past).unwrap();
+            for mailbox in reader.mailboxes().unwrap() {
+                for (_, entry) in reader.view(mailbox.id).unwrap().snapshot().iter() {
+                    let meta = reader.message(entry.email).unwrap();
+                    assert_eq!(pli_crypto::sha256(&reader.body(&keys, entry.email, None).unwrap()), meta.digest);
+                }
+            }
+        }
+        open.check();
+    });
+}
+
+/// A clock that was wrong for a while does not hide what came before and after.
+#[test]
+fn a_clock_that_was_set_back_hides_nothing() {
+    both(|world| async move {
+        use pli_io::Clock as _;
+        let open = world.create();
+        let ana = open.account("ana@example.org", QuotaLimit::default()).await;
+        let right = world.clock.now();
+        world.clock.set(right.plus_ms(86_400_000));
+        open.deliver(&[ana], &message("ahead", 400)).await.unwrap();
+        world.clock.set(right.plus_ms(1000));
+        open.deliver(&[ana], &message("right again", 400)).await.unwrap();
+        let at = tick(&world);
+        open.deliver(&[ana], &message("later", 400)).await.unwrap();
+        assert_eq!(then(&open, ana, at).await["INBOX"].1.len(), 2);
+    });
+}
