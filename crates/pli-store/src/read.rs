@@ -43,8 +43,7 @@ pub(crate) const READ_ACTIONS: &[Action] = &[
     Action::Inspect,
 ];
 /// Those that reach what a message says of itself.
-const SUMMARY_ACTIONS: &[Action] =
-    &[Action::FetchMetadata, Action::FetchContent, Action::Search, Action::Inspect];
+const SUMMARY_ACTIONS: &[Action] = &[Action::FetchMetadata, Action::FetchContent, Action::Search, Action::Inspect];
 /// Those that reach its bytes.
 const BODY_ACTIONS: &[Action] = &[Action::FetchContent, Action::Search, Action::Inspect];
 

@@ -19,9 +19,9 @@ fn picture(reader: &Reader<'_>) -> Picture {
     for mailbox in reader.mailboxes().unwrap() {
         let snapshot = reader.view(mailbox.id).unwrap().snapshot();
         assert_eq!(snapshot.messages, mailbox.messages, "{}", mailbox.name);
-        let entries = snapshot.iter().map(|(_, entry)| {
-            (entry.uid.get(), entry.flags, reader.message(entry.email).unwrap().size.get())
-        });
+        let entries = snapshot
+            .iter()
+            .map(|(_, entry)| (entry.uid.get(), entry.flags, reader.message(entry.email).unwrap().size.get()));
         picture.insert(mailbox.name.to_string(), (mailbox.uid_validity.get(), entries.collect()));
     }
     picture

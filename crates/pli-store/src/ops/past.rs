@@ -47,7 +47,8 @@ impl Txn<'_> {
         let mut renewed = Renewed::new();
         let mut copied = Vec::with_capacity(past.entries.len());
         for entry in &past.entries {
-            let uid = self.bring_back(account, &mut state, (&past.mailbox, entry), &mut target, modseq, &mut renewed)?;
+            let uid =
+                self.bring_back(account, &mut state, (&past.mailbox, entry), &mut target, modseq, &mut renewed)?;
             copied.push((entry.entry.uid, uid));
         }
         target.highest_modseq = modseq;
