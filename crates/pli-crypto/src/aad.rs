@@ -49,6 +49,11 @@ impl Aad {
     pub const fn for_account(store: StoreId, account: AccountId) -> Self {
         Self::new("account", store).account(account)
     }
+    /// The account, where there is one.
+    #[must_use]
+    pub const fn account_id(&self) -> Option<AccountId> {
+        self.account
+    }
     /// The same with another role.
     #[must_use]
     pub const fn role(mut self, role: &'static str) -> Self {

@@ -18,6 +18,11 @@ impl<'a> Reader<'a> {
     pub(crate) fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_be_bytes)
     }
+    pub(crate) fn bytes(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (head, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(head)
+    }
     /// `None` when bytes remain: an encoding has no slack in which something could hide.
     pub(crate) const fn end(&self) -> Option<()> {
         if self.0.is_empty() { Some(()) } else { None }

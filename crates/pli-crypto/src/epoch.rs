@@ -12,7 +12,7 @@ use crate::account::AccountKeyBlob;
 use crate::aead::{AeadKey, hkdf};
 use crate::codec::Reader;
 use crate::error::{CryptoError, OpenError, Result};
-use crate::hpke_seal::{self, X25519};
+use crate::hpke_seal::{self, P256, X25519};
 use crate::message::MessageKey;
 use crate::secret::Secret32;
 use crate::wrap::{KeyWrap, SealedKey, WrappedKey};
@@ -53,6 +53,7 @@ impl PublicPart {
     }
 }
 
+pub(crate) const K2_INFO: &[u8] = b"pli K2 v1";
 const BLOB_VERSION: u8 = 1;
 const BLOB_MAGIC: [u8; 3] = *b"pK2";
 
@@ -83,6 +84,53 @@ impl EpochBlob {
             .map_err(|_| OpenError)?;
         let key = <X25519 as Kem>::PublicKey::from_bytes(&self.public.0).map_err(|_| OpenError)?;
         Ok(EpochPublic { epoch: self.epoch, key })
+    }
+
+    /// Seals an epoch's private half to K1's public one; `sign` signs with K1, ECDSA P-256 over SHA-256, r and s of 32
+    /// bytes each. The private half of K1's encryption key is not needed.
+    pub fn seal(
+        account: &AccountKeyBlob,
+        ctx: &Aad,
+        secret: &EpochSecret,
+        sign: impl FnOnce(&[u8]) -> Result<[u8; 64]>,
+    ) -> Result<Self> {
+        let to = <P256 as Kem>::PublicKey::from_bytes(&account.encryption).map_err(|_| OpenError)?;
+        Self::seal_to(&to, ctx, secret, sign)
+    }
+
+    pub(crate) fn seal_to(
+        to: &<P256 as Kem>::PublicKey,
+        ctx: &Aad,
+        secret: &EpochSecret,
+        sign: impl FnOnce(&[u8]) -> Result<[u8; 64]>,
+    ) -> Result<Self> {
+        let (epoch, public) = (secret.epoch, secret.public);
+        let aad = ctx.role("k2").epoch(epoch).encode();
+        let private = secret.private_bytes();
+        let sealed = hpke_seal::seal::<P256, { Self::SEALED_BYTES }>(to, K2_INFO, &aad, &private)?;
+        let signature = sign(&public.signed_bytes(ctx, epoch))?;
+        Ok(Self { epoch, public, sealed, signature })
+    }
+
+    /// The encapsulated key, an uncompressed point: with K1's private half it gives the secret that
+    /// [`EpochBlob::open_with`] wants.
+    #[must_use]
+    pub fn encapsulated(&self) -> &[u8] {
+        self.sealed.get(..65).unwrap_or_default()
+    }
+
+    /// Opens with the Diffie-Hellman secret of the encapsulated key and K1, where that was computed elsewhere: a token
+    /// gives nothing more out.
+    pub fn open_with(&self, account: &AccountKeyBlob, ctx: &Aad, dh: &Secret32) -> Result<EpochSecret, OpenError> {
+        let aad = ctx.role("k2").epoch(self.epoch).encode();
+        let private = hpke_seal::open_with(dh, &account.encryption, K2_INFO, &aad, &self.sealed)?;
+        self.secret(&private)
+    }
+
+    pub(crate) fn secret(&self, private: &Secret32) -> Result<EpochSecret, OpenError> {
+        let secret = EpochSecret::from_private(self.epoch, private)?;
+        // The public half that deliveries seal to must be the other half of what opens here.
+        if secret.public == self.public { Ok(secret) } else { Err(OpenError) }
     }
 
     /// The bytes to store.
@@ -170,7 +218,8 @@ pub struct EpochSecret {
 }
 
 impl EpochSecret {
-    pub(crate) fn generate(epoch: Epoch) -> Result<Self> {
+    /// A new epoch's pair. Delivery and sessions get it from a key store.
+    pub fn generate(epoch: Epoch) -> Result<Self> {
         let ikm = Secret32::generate()?;
         let (private, public) = X25519::derive_keypair(ikm.expose());
         Ok(Self::build(epoch, private, &public))
@@ -196,10 +245,6 @@ impl EpochSecret {
         let mut bytes = Zeroizing::new([0; 32]);
         self.private.write_exact(bytes.as_mut());
         Secret32::new(*bytes)
-    }
-
-    pub(crate) const fn public_part(&self) -> PublicPart {
-        self.public
     }
 
     /// The epoch.

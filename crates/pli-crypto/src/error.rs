@@ -52,6 +52,22 @@ pub enum CryptoError {
     /// The account has no key blob for this epoch.
     #[error("no key for epoch {0}")]
     NoEpoch(u32),
+    /// The key store cannot be reached now: a token that is gone, a file that cannot be written. Nothing is lost; the
+    /// same call may succeed later.
+    #[error("the key store is not available: {0}")]
+    Unavailable(String),
+    /// The account's own secret was destroyed, and its key with it.
+    #[error("the account's key was destroyed")]
+    Erased,
+    /// The account's own secret is not in the file of account secrets: it is an old copy, or another store's.
+    #[error("the account's own secret is missing from the file of account secrets: put its newest copy back")]
+    NoOwnSecret,
+    /// The key store cannot do this by itself.
+    #[error("this key store cannot do that: {0}")]
+    Unsupported(&'static str),
+    /// A root key with which private keys could be read out of the token.
+    #[error("the root key in the token is not safe: {0}")]
+    Unsafe(&'static str),
     /// A password over the limit, or parameters that Argon2 refuses.
     #[error("password or its parameters out of bounds")]
     Password,

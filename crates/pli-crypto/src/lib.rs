@@ -31,7 +31,9 @@ mod file_store;
 mod hpke_seal;
 mod keystore;
 mod message;
+mod moving;
 mod opened;
+mod own_secrets;
 mod password;
 mod random;
 mod secret;
@@ -39,14 +41,16 @@ mod sign;
 mod wrap;
 
 pub use aad::{Aad, AadBytes, StoreId};
-pub use account::{AccountKeyBlob, RootId};
+pub use account::{AccountKeyBlob, RootId, Wrapping};
 pub use aead::{AeadKey, NONCE_BYTES, TAG_BYTES, hkdf, hmac, sha256};
 pub use epoch::{EPOCH_DAYS, Epoch, EpochBlob, EpochPublic, EpochSecret};
 pub use error::{CryptoError, OpenError, Result};
 pub use file_store::FileKeyStore;
-pub use keystore::KeyStore;
+pub use keystore::{KeyStore, KeyStoreAbout, wrap_root};
 pub use message::{ChunkRole, MessageKey, MessageKeys, SummaryKey};
-pub use opened::{OPENED_EPOCH_MS_MAX, Opened};
+pub use moving::Moving;
+pub use opened::{BlobSource, OPENED_EPOCH_MS_MAX, Opened};
+pub use own_secrets::{Erasable, OwnSecrets};
 pub use password::{
     GENERATED_PASSWORD_CHARS, PASSWORD_BYTES_MAX, dummy_verify, generate_password, hash_password, verify_password,
 };

@@ -23,10 +23,14 @@ struct Cached {
     opened: UnixMillis,
 }
 
+/// Looks an account's K1 up again, after a rotation put another one in its place.
+pub type BlobSource = dyn Fn() -> Option<AccountKeyBlob> + Send + Sync;
+
 /// An account's keys, opened epoch by epoch as a session touches them.
 pub struct Opened {
     store: Arc<dyn KeyStore>,
-    blob: AccountKeyBlob,
+    blob: Mutex<AccountKeyBlob>,
+    source: Option<Arc<BlobSource>>,
     ctx: Aad,
     cache: Mutex<HashMap<Epoch, Cached>>,
 }
@@ -35,7 +39,13 @@ impl Opened {
     /// For an authenticated owner. `ctx` is [`Aad::for_account`]. Opens nothing yet.
     #[must_use]
     pub fn new(store: Arc<dyn KeyStore>, blob: AccountKeyBlob, ctx: Aad) -> Self {
-        Self { store, blob, ctx, cache: Mutex::new(HashMap::new()) }
+        Self { store, blob: Mutex::new(blob), source: None, ctx, cache: Mutex::new(HashMap::new()) }
+    }
+    /// With where to look the account's K1 up again: a rotation must not end the session.
+    #[must_use]
+    pub fn with_source(mut self, source: Arc<BlobSource>) -> Self {
+        self.source = Some(source);
+        self
     }
 
     /// The secret of an epoch, from the cache or through the key store.
@@ -54,10 +64,29 @@ impl Opened {
             }
         }
         // Outside the lock: an HSM takes its time, and what another thread needs may be in the cache already.
-        let blob = epoch_blob_lookup(epoch).filter(|b| b.epoch() == epoch).ok_or(CryptoError::NoEpoch(epoch.0))?;
-        let secret = Arc::new(self.store.open_epoch(&self.blob, &self.ctx, &blob)?);
+        let secret = Arc::new(self.open(epoch, epoch_blob_lookup)?);
         self.cache.lock().insert(epoch, Cached { secret: Arc::clone(&secret), opened: now });
         Ok(secret)
+    }
+
+    /// Through the key store; again with the K1 of now when a rotation came between.
+    fn open(&self, epoch: Epoch, lookup: &dyn Fn(Epoch) -> Option<EpochBlob>) -> Result<EpochSecret> {
+        /// K1 and K2 are read one after the other: a rotation may fall between once, hardly twice.
+        const TRIES: u32 = 3;
+        let mut tries = TRIES;
+        loop {
+            let account = self.blob.lock().clone();
+            let blob = lookup(epoch).filter(|b| b.epoch() == epoch).ok_or(CryptoError::NoEpoch(epoch.0))?;
+            let opened = self.store.open_epoch(&account, &self.ctx, &blob);
+            tries = tries.saturating_sub(1);
+            // What cannot be reached is not renewed by looking again.
+            let again = tries > 0 && opened.as_ref().is_err_and(|e| !matches!(e, CryptoError::Unavailable(_)));
+            let Some(source) = self.source.as_ref().filter(|_| again) else { return opened };
+            match source() {
+                Some(fresh) if tries > 1 || fresh != account => *self.blob.lock() = fresh,
+                _ => return opened,
+            }
+        }
     }
 
     /// Opens a message key as a row keeps it. The second value, if there is one, should replace the row's wrap.

@@ -182,7 +182,7 @@ fn rotation_opens_the_old_and_wraps_under_the_new() {
     assert_eq!(second.root_version(), 2);
     assert!(second.open_epoch(&a.blob, &a.ctx, &a.epoch).is_ok());
     assert_eq!(second.unwrap("row", &wrapped).unwrap(), Secret32::new([1; 32]));
-    let rewrapped = second.rewrap_account(&a.blob, &a.ctx).unwrap();
+    let rewrapped = second.rewrap_account(&a.blob, &a.ctx).unwrap().unwrap();
     assert_eq!((a.blob.root_version(), rewrapped.root_version()), (1, 2));
     let (third, _) = second.forget_older(None).unwrap();
     assert_eq!(third.open_epoch(&a.blob, &a.ctx, &a.epoch).unwrap_err(), CryptoError::RootVersion(1));
