@@ -191,15 +191,19 @@ impl Engine {
         {
             return Ok(key.clone());
         }
-        let mut newest = None;
-        self.rows.scan(&keys::epochs(account), None, |key, bytes| {
-            if newest.is_none() || Epoch(key.number32(9)) <= present {
-                newest = Some(decode::<Blob>(&bytes)?);
-            }
-            Ok(crate::index::Next::More)
-        })?;
-        let blob = EpochBlob::decode(&newest.ok_or(StoreError::NoAccount(account))?.0)?;
-        let public = blob.public(&self.account_key(account)?, &self.account_aad(account))?;
+        let public = {
+            // Both rows of one moment: a rotation changes them together.
+            let _applying = self.apply.read();
+            let mut newest = None;
+            self.rows.scan(&keys::epochs(account), None, |key, bytes| {
+                if newest.is_none() || Epoch(key.number32(9)) <= present {
+                    newest = Some(decode::<Blob>(&bytes)?);
+                }
+                Ok(crate::index::Next::More)
+            })?;
+            let blob = EpochBlob::decode(&newest.ok_or(StoreError::NoAccount(account))?.0)?;
+            blob.public(&self.account_key(account)?, &self.account_aad(account))?
+        };
         let mut cache = self.delivery.lock();
         if cache.keys.insert(account, public.clone()).is_none() {
             cache.order.push_back(account);

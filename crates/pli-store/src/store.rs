@@ -246,7 +246,9 @@ impl Store {
         let account = owner(permit, &[Action::Login], None)?;
         let engine = self.engine();
         let blob = engine.account_key(account)?;
-        Ok(Opened::new(Arc::clone(&engine.keystore), blob, engine.account_aad(account)))
+        let weak = Arc::downgrade(engine);
+        let source = move || weak.upgrade()?.account_key(account).ok();
+        Ok(Opened::new(Arc::clone(&engine.keystore), blob, engine.account_aad(account)).with_source(Arc::new(source)))
     }
     /// Reads the mail of the permit's account.
     pub fn read<'a>(&'a self, permit: &'a Permit) -> Result<Reader<'a>> {
