@@ -118,7 +118,8 @@ impl OwnSecrets {
         let mut slot: Slot = Zeroizing::new([0; SLOT_BYTES]);
         let at = number.saturating_mul(SLOT_BYTES as u64);
         let file = self.file.read();
-        let inside = file.len().map_err(|error| unavailable(&self.path, &error))? >= at.saturating_add(SLOT_BYTES as u64);
+        let inside =
+            file.len().map_err(|error| unavailable(&self.path, &error))? >= at.saturating_add(SLOT_BYTES as u64);
         if inside {
             file.read_exact_at(slot.as_mut(), at).map_err(|error| unavailable(&self.path, &error))?;
         }
@@ -249,7 +250,8 @@ impl<K: KeyStore> KeyStore for Erasable<K> {
     }
     fn rewrap_account(&self, blob: &AccountKeyBlob, ctx: &Aad) -> Result<Option<AccountKeyBlob>> {
         let inside = self.peel(blob, ctx)?;
-        let inside = if self.inner.is_current(&inside) { Some(inside) } else { self.inner.rewrap_account(&inside, ctx)? };
+        let inside =
+            if self.inner.is_current(&inside) { Some(inside) } else { self.inner.rewrap_account(&inside, ctx)? };
         inside.map(|inside| self.cover(&inside, ctx)).transpose()
     }
     fn rotate_root(&self) -> Result<u32> {
