@@ -9,13 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{Outcome, run};
 
 /// Crate, and what it may use directly; indirect use follows.
-const ROWS: [(&str, &[&str]); 18] = [
+const ROWS: [(&str, &[&str]); 19] = [
     ("pli-types", &[]),
     ("pli-io", &["pli-types"]),
     ("pli-crypto", &["pli-types"]),
     ("pli-mime", &["pli-types"]),
     ("pli-audit", &["pli-types", "pli-crypto"]),
-    ("pli-store", &["pli-types", "pli-crypto", "pli-mime", "pli-audit"]),
+    ("pli-search", &["pli-mime"]),
+    ("pli-store", &["pli-types", "pli-crypto", "pli-mime", "pli-audit", "pli-search"]),
     ("pli-directory", &["pli-types", "pli-crypto", "pli-store"]),
     ("pli-gate", &["pli-types", "pli-audit", "pli-directory", "pli-store"]),
     ("pli-net", &["pli-types"]),
