@@ -21,6 +21,7 @@ mod codec;
 mod commit;
 mod engine;
 mod error;
+mod fill;
 mod index;
 mod keys;
 mod limits;

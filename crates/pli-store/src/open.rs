@@ -1,6 +1,5 @@
 //! Opening: header, lock, index, replay of the log's tail; and making the index again.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,14 +8,15 @@ use pli_io::{Disk, DiskFile, Env, OpenMode};
 
 use crate::codec::{Reader, Writer};
 use crate::error::OpenError;
+use crate::fill::{Filler, fill};
 pub(crate) use crate::index::generation::open_index;
-use crate::index::{Index, IndexError, Next};
+use crate::index::{Index, IndexError};
 use crate::keys::StoreKeys;
 use crate::log::batch::decode_batch;
 use crate::log::frame::FrameKind;
 use crate::log::segment::{SEGMENT_START, Segment, SegmentEnd, segment_number};
 use crate::log::snapshot::decode_snapshot;
-use crate::log::walk::{Bodies, Piece, Tail, read_frame, settle, walk};
+use crate::log::walk::{Bodies, Piece, Tail, read_frame, settle, walk, walk_each};
 use crate::log::writer::Position;
 use crate::rows::log::LogPlace;
 use crate::rows::{Key, Row, RowStore, Table, row_nonce};
@@ -106,8 +106,18 @@ pub(crate) fn replay(
     rows: &RowStore,
     base: Option<LogPlace>,
 ) -> Result<Replayed, ReplayError> {
-    let disk = &*env.disk;
     let position: Option<Position> = rows.load(&position_key()).map_err(|_| ReplayError::Index)?;
+    fill(rows, |filler| read_log(env, dir, keys, (position, base), filler))
+}
+
+fn read_log(
+    env: &Env,
+    dir: &Path,
+    keys: &StoreKeys,
+    (position, base): (Option<Position>, Option<LogPlace>),
+    filler: &mut Filler<'_>,
+) -> Result<Replayed, ReplayError> {
+    let disk = &*env.disk;
     let mut numbers = list_segments(disk, dir)?;
     // A tail needs no snapshots: what they hold is in the index.
     let from = if position.is_some() { None } else { Some(base.unwrap_or_default()) };
@@ -148,8 +158,8 @@ pub(crate) fn replay(
         }
         let next = segments.get(index.saturating_add(1)).map(|next| next.header.previous);
         let tail = match next.filter(|previous| previous.number == number) {
-            Some(previous) => replay_sealed(segment, &start, previous, rows, &mut out)?,
-            None => replay_last(segment, &start, length, next.is_none(), rows, &mut out)?,
+            Some(previous) => replay_sealed(segment, &start, previous, filler, &mut out)?,
+            None => replay_last(segment, &start, length, next.is_none(), filler, &mut out)?,
         };
         sequence = tail.sequence.max(sequence);
         out.previous = SegmentEnd { number, length: tail.end, sequence, hash: tail.hash };
@@ -192,21 +202,21 @@ fn replay_sealed(
     segment: &Segment,
     start: &Tail,
     end: SegmentEnd,
-    rows: &RowStore,
+    filler: &mut Filler<'_>,
     out: &mut Replayed,
 ) -> Result<Tail, ReplayError> {
     let until = end.length.min(segment.file.len()?);
-    let pieces = walk(segment, start.end, until, Bodies::Skip)?;
     let mut tail = start.clone();
-    for piece in pieces {
+    walk_each(segment, start.end, until, Bodies::Skip, &mut |piece, payload| {
         match piece {
             Piece::Bad { offset, .. } => report(segment, offset, out),
             Piece::Frame { offset, header, .. } => {
                 tail.frames = tail.frames.saturating_add(1);
-                apply_frame(segment, (offset, header.kind), until, rows, out)?;
+                apply_frame(segment, (offset, header.kind), &payload.unwrap_or_default(), filler, out)?;
             }
         }
-    }
+        Ok::<(), ReplayError>(())
+    })?;
     tail.end = end.length;
     tail.sequence = end.sequence;
     tail.hash = end.hash;
@@ -219,7 +229,7 @@ fn replay_last(
     start: &Tail,
     length: u64,
     is_end: bool,
-    rows: &RowStore,
+    filler: &mut Filler<'_>,
     out: &mut Replayed,
 ) -> Result<Tail, ReplayError> {
     let pieces = walk(segment, start.end, length, Bodies::Check)?;
@@ -230,8 +240,12 @@ fn replay_last(
     for piece in &pieces {
         if let Piece::Frame { offset, header, .. } = piece
             && *offset < tail.end
+            && header.kind != FrameKind::Body
         {
-            apply_frame(segment, (*offset, header.kind), tail.end, rows, out)?;
+            match read_frame(segment, *offset, tail.end)? {
+                Some((_, payload, _)) => apply_frame(segment, (*offset, header.kind), &payload, filler, out)?,
+                None => report(segment, *offset, out),
+            }
         }
     }
     if is_end {
@@ -256,57 +270,31 @@ fn report(segment: &Segment, offset: u64, out: &mut Replayed) {
     out.damaged.push((segment.header.number, offset));
 }
 
-/// Applies a frame that changes rows, if it counts.
+/// Hands on a frame that changes rows, if it counts.
 fn apply_frame(
     segment: &Segment,
     (offset, kind): (u64, FrameKind),
-    until: u64,
-    rows: &RowStore,
+    payload: &[u8],
+    filler: &mut Filler<'_>,
     out: &mut Replayed,
 ) -> Result<(), ReplayError> {
-    if out.from.is_some_and(|from| LogPlace { segment: segment.header.number, offset } < from) {
+    let number = segment.header.number;
+    if out.from.is_some_and(|from| LogPlace { segment: number, offset } < from) {
         return Ok(());
     }
     match kind {
-        FrameKind::Batch => apply_batch(segment, offset, until, rows, out),
-        FrameKind::Snapshot if out.from.is_some() => apply_snapshot(segment, offset, until, rows, out),
-        _ => Ok(()),
-    }
-}
-
-/// A snapshot replaces whatever rows its range has.
-fn apply_snapshot(
-    segment: &Segment,
-    offset: u64,
-    until: u64,
-    rows: &RowStore,
-    out: &mut Replayed,
-) -> Result<(), ReplayError> {
-    let frame = read_frame(segment, offset, until)?;
-    let Some((head, found)) = frame.as_ref().and_then(|(_, payload, _)| decode_snapshot(payload)) else {
-        report(segment, offset, out);
-        return Ok(());
-    };
-    let index = rows.index();
-    let end: &[u8] = if head.to.is_empty() { &[u8::MAX] } else { &head.to };
-    let mut changes = BTreeMap::new();
-    let failed = |error: IndexError| {
-        tracing::error!(%error, "the index failed during replay");
-        ReplayError::Index
-    };
-    let listed = index.scan(&head.from, end, &mut |key, _| {
-        if let Some(key) = Key::parse(key).filter(|key| key.table() != Some(Table::Position)) {
-            changes.insert(key, None);
-        }
-        Next::More
-    });
-    listed.map_err(failed)?;
-    for ((key, value), number) in found.into_iter().zip(0_u32..) {
-        let nonce = row_nonce(segment.header.number, offset, number);
-        changes.insert(key, Some(rows.seal(nonce, &key, value)));
+        FrameKind::Batch => match decode_batch(payload) {
+            Some((_, changes)) => filler.batch((number, offset), changes)?,
+            None => return Ok(report(segment, offset, out)),
+        },
+        FrameKind::Snapshot if out.from.is_some() => match decode_snapshot(payload) {
+            Some((head, found)) => filler.snapshot((number, offset), &head, found)?,
+            None => return Ok(report(segment, offset, out)),
+        },
+        _ => return Ok(()),
     }
     out.batches = out.batches.saturating_add(1);
-    index.apply(changes.into_iter().collect()).map_err(failed)
+    Ok(())
 }
 
 /// Where an index can be made again from, the best first: the beginning of the newest complete snapshot round, of those
@@ -358,34 +346,4 @@ fn last_round(segment: &Segment) -> io::Result<Option<LogPlace>> {
         }
     }
     Ok(found)
-}
-
-fn apply_batch(
-    segment: &Segment,
-    offset: u64,
-    until: u64,
-    rows: &RowStore,
-    out: &mut Replayed,
-) -> Result<(), ReplayError> {
-    let Some((_, payload, _)) = read_frame(segment, offset, until)? else {
-        report(segment, offset, out);
-        return Ok(());
-    };
-    let Some((_, changes)) = decode_batch(&payload) else {
-        report(segment, offset, out);
-        return Ok(());
-    };
-    let sealed = changes
-        .into_iter()
-        .zip(0_u32..)
-        .map(|((key, value), number)| {
-            let nonce = row_nonce(segment.header.number, offset, number);
-            (key, value.map(|value| rows.seal(nonce, &key, value)))
-        })
-        .collect();
-    out.batches = out.batches.saturating_add(1);
-    rows.index().apply(sealed).map_err(|error| {
-        tracing::error!(%error, "the index failed during replay");
-        ReplayError::Index
-    })
 }

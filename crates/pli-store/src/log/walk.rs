@@ -50,26 +50,45 @@ pub(crate) fn read_header(segment: &Segment, offset: u64, until: u64) -> io::Res
 /// Lists what stands between two offsets.
 pub(crate) fn walk(segment: &Segment, from: u64, until: u64, bodies: Bodies) -> io::Result<Vec<Piece>> {
     let mut pieces = Vec::new();
+    walk_each(segment, from, until, bodies, &mut |piece, _| {
+        pieces.push(piece);
+        Ok::<(), io::Error>(())
+    })?;
+    Ok(pieces)
+}
+
+/// Shows what stands between two offsets, each frame that was read with its opened payload.
+pub(crate) fn walk_each<E: From<io::Error>>(
+    segment: &Segment,
+    from: u64,
+    until: u64,
+    bodies: Bodies,
+    visit: &mut dyn FnMut(Piece, Option<Vec<u8>>) -> Result<(), E>,
+) -> Result<(), E> {
     let mut offset = from;
     while offset < until {
-        if let Some((header, link)) = step(segment, offset, until, bodies)? {
-            pieces.push(Piece::Frame { offset, header, link });
+        if let Some((header, opened)) = step(segment, offset, until, bodies)? {
+            let (payload, link) = opened.unzip();
+            visit(Piece::Frame { offset, header, link }, payload)?;
             offset = offset.saturating_add(header.frame_bytes());
         } else {
             let next = resume(segment, offset, until)?;
-            pieces.push(Piece::Bad { offset, until: next });
+            visit(Piece::Bad { offset, until: next }, None)?;
             offset = next;
         }
     }
-    Ok(pieces)
+    Ok(())
 }
+
+/// A frame's payload and its link in the segment's hash.
+type Opened = (Vec<u8>, [u8; 32]);
 
 fn step(
     segment: &Segment,
     offset: u64,
     until: u64,
     bodies: Bodies,
-) -> io::Result<Option<(FrameHeader, Option<[u8; 32]>)>> {
+) -> io::Result<Option<(FrameHeader, Option<Opened>)>> {
     let Some(header) = read_header(segment, offset, until)? else { return Ok(None) };
     if bodies == Bodies::Skip && header.kind == FrameKind::Body {
         let next = offset.saturating_add(header.frame_bytes());
@@ -77,7 +96,7 @@ fn step(
             return Ok(Some((header, None)));
         }
     }
-    Ok(read_frame(segment, offset, until)?.map(|(header, _, link)| (header, Some(link))))
+    Ok(read_frame(segment, offset, until)?.map(|(header, payload, link)| (header, Some((payload, link)))))
 }
 
 /// The next offset after damage at which a frame authenticates, or `until`.

@@ -56,6 +56,10 @@ impl Key {
         let table = Table::parse(*bytes.first()?)?;
         (bytes.len() <= KEY_BYTES_MAX).then(|| Self::new(table).raw(bytes.get(1..).unwrap_or_default()))
     }
+    /// A place in the order of keys, whether there is such a key or not.
+    pub(crate) fn bound(bytes: &[u8]) -> Self {
+        Self { bytes: [0; KEY_BYTES_MAX], len: 0 }.raw(bytes.get(..KEY_BYTES_MAX).unwrap_or(bytes))
+    }
     pub(crate) fn table(&self) -> Option<Table> {
         self.bytes.first().copied().and_then(Table::parse)
     }
