@@ -283,14 +283,20 @@ fn apply_frame(
         return Ok(());
     }
     match kind {
-        FrameKind::Batch => match decode_batch(payload) {
-            Some((_, changes)) => filler.batch((number, offset), changes)?,
-            None => return Ok(report(segment, offset, out)),
-        },
-        FrameKind::Snapshot if out.from.is_some() => match decode_snapshot(payload) {
-            Some((head, found)) => filler.snapshot((number, offset), &head, found)?,
-            None => return Ok(report(segment, offset, out)),
-        },
+        FrameKind::Batch => {
+            let Some((_, changes)) = decode_batch(payload) else {
+                report(segment, offset, out);
+                return Ok(());
+            };
+            filler.batch((number, offset), changes)?;
+        }
+        FrameKind::Snapshot if out.from.is_some() => {
+            let Some((head, found)) = decode_snapshot(payload) else {
+                report(segment, offset, out);
+                return Ok(());
+            };
+            filler.snapshot((number, offset), &head, found)?;
+        }
         _ => return Ok(()),
     }
     out.batches = out.batches.saturating_add(1);
