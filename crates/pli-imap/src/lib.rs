@@ -13,6 +13,7 @@
 //! - a session's picture of a mailbox is a snapshot; message numbers change only by what was sent;
 //! - EXPUNGE is never sent during FETCH, STORE or SEARCH, nor outside a command (RFC 9051 §7.5.1);
 //! - a command uses no action at the gate that its row in the table does not name;
+//! - a message that does not open is served as a placeholder; it ends no session and hides no other message;
 //! - a session that waits holds neither input nor output buffer.
 
 mod budget;
@@ -23,6 +24,7 @@ pub mod limits;
 mod message;
 mod pick;
 mod picture;
+mod placeholder;
 mod search;
 mod service;
 mod session;

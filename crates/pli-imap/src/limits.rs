@@ -6,6 +6,8 @@ pub const READ_BYTES: usize = 16 * 1024;
 pub const FLUSH_BYTES: usize = 32 * 1024;
 /// Bytes of a body that are read from the store and sent at a time.
 pub const BODY_CHUNK_BYTES: u64 = 1024 * 1024;
+/// Around damage in the midst of a long content, so much is read at a time: what does not open is left out.
+pub const HOLE_BYTES: u64 = 64 * 1024;
 /// Messages that one step of FETCH or SEARCH takes before others get their turn.
 pub const BATCH_MESSAGES: usize = 128;
 /// A message in an APPEND is grown by what has come, not by what was announced; this much is reserved at most.

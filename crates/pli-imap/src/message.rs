@@ -7,8 +7,8 @@ use bytes::Bytes;
 use pli_crypto::Opened;
 use pli_imap_proto::{FetchItem, Out, Partial, Section, SectionKind};
 use pli_mime::{PartKind, SectionPath, SectionSource, Summary, section_in_summary, section_range};
-use pli_store::{MessageMeta, Reader, StoreError};
-use pli_types::EmailId;
+use pli_store::{Damaged, MessageMeta, Reader, StoreError};
+use pli_types::{ByteCount, EmailId};
 
 use crate::limits::{BODY_CHUNK_BYTES, DECODE_BYTES_MAX};
 
@@ -25,6 +25,19 @@ pub fn off_worker<T>(work: impl FnOnce() -> T) -> T {
     let many = tokio::runtime::Handle::try_current()
         .is_ok_and(|handle| handle.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread);
     if many { tokio::task::block_in_place(work) } else { work() }
+}
+
+/// Reads; once more where it looks like damage. What was read while the index was being made again is not damage.
+pub fn retried<T>(reader: Reader<'_>, read: &mut dyn FnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    match read() {
+        Err(error) if error.is_damage() => {
+            reader.confirm_damage()?;
+            let again = read();
+            reader.confirm_damage()?;
+            again
+        }
+        other => other,
+    }
 }
 
 /// A piece of a message.
@@ -101,9 +114,52 @@ pub struct Message<'a> {
 impl<'a> Message<'a> {
     /// Reads the row and, where asked, the summary.
     pub fn read(reader: Reader<'a>, keys: &'a Opened, email: EmailId, summary: bool) -> Result<Self, StoreError> {
+        if reader.is_damaged(email) {
+            return Self::placeholder(reader, keys, email);
+        }
         let row = reader.message(email)?;
-        let summary = if summary { Some(reader.summary(keys, email)?) } else { None };
-        Ok(Self { reader, keys, email, row, summary, whole: None, keep_whole: false, decoded: None })
+        let mut message =
+            Self { reader, keys, email, row, summary: None, whole: None, keep_whole: false, decoded: None };
+        if summary {
+            message.summary()?;
+        }
+        Ok(message)
+    }
+
+    /// What stands in the place of a message that does not open: row, summary and bytes are the placeholder's.
+    pub fn placeholder(reader: Reader<'a>, keys: &'a Opened, email: EmailId) -> Result<Self, StoreError> {
+        let known = reader.salvage(email)?;
+        let bytes = crate::placeholder::write(&known, reader.summary(keys, email).ok().as_ref());
+        let row = MessageMeta {
+            email,
+            body: known.body.unwrap_or_default(),
+            size: ByteCount::new(bytes.len() as u64),
+            received: known.received.unwrap_or_default(),
+            digest: pli_crypto::sha256(&bytes),
+        };
+        let summary = Some(pli_mime::summarise(&bytes, &pli_mime::Limits::default()));
+        Ok(Self { reader, keys, email, row, summary, whole: Some(bytes), keep_whole: false, decoded: None })
+    }
+
+    /// Reads of a message, or, where it does not open, of its placeholder: damage is told to `damaged`, once a message.
+    pub fn with<T>(
+        reader: Reader<'a>,
+        keys: &'a Opened,
+        email: EmailId,
+        summary: bool,
+        damaged: &mut dyn FnMut(StoreError),
+        mut work: impl FnMut(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut read = || Self::read(reader, keys, email, summary).and_then(|mut message| work(&mut message));
+        match retried(reader, &mut read) {
+            Err(error) if error.is_damage() => {
+                if reader.mark_damaged(email) {
+                    damaged(error);
+                }
+                Self::placeholder(reader, keys, email).and_then(|mut message| work(&mut message))
+            }
+            other => other,
+        }
     }
 
     /// Several pieces of a small message are cheaper read at once.
@@ -114,7 +170,16 @@ impl<'a> Message<'a> {
     /// The summary; read now if it was not before.
     pub fn summary(&mut self) -> Result<&Summary, StoreError> {
         if self.summary.is_none() {
-            self.summary = Some(self.reader.summary(self.keys, self.email)?);
+            self.summary = Some(match self.reader.summary(self.keys, self.email) {
+                Ok(summary) => summary,
+                Err(StoreError::Damaged(Damaged::Summary(body))) => {
+                    // Its bytes may be whole: then nothing is lost.
+                    let summary = self.reader.summary_again(self.keys, self.email)?;
+                    tracing::warn!(%body, "a damaged summary was made again from the message");
+                    summary
+                }
+                Err(error) => return Err(error),
+            });
         }
         self.summary.as_ref().ok_or(StoreError::NoMessage)
     }
@@ -162,24 +227,24 @@ impl<'a> Message<'a> {
         out.fetch_preview(self.summary.as_ref().map(Summary::preview));
     }
 
-    /// The content that an item asks, and how it is named.
-    pub fn section<'i>(&mut self, item: &'i FetchItem) -> Result<(Label<'i>, Content), StoreError> {
-        self.load()?;
-        let whole = |kind| Section { part: Vec::new(), kind };
-        Ok(match item {
-            FetchItem::Rfc822 => (Label::Name("RFC822"), self.content(&whole(SectionKind::Full))?),
-            FetchItem::Rfc822Header => (Label::Name("RFC822.HEADER"), self.content(&whole(SectionKind::Header))?),
-            FetchItem::Rfc822Text => (Label::Name("RFC822.TEXT"), self.content(&whole(SectionKind::Text))?),
+    /// How an item is named, and the content that it asks.
+    pub fn section<'i>(&mut self, item: &'i FetchItem) -> (Label<'i>, Result<Content, StoreError>) {
+        let mut whole = |kind| self.content(&Section { part: Vec::new(), kind });
+        match item {
+            FetchItem::Rfc822 => (Label::Name("RFC822"), whole(SectionKind::Full)),
+            FetchItem::Rfc822Header => (Label::Name("RFC822.HEADER"), whole(SectionKind::Header)),
+            FetchItem::Rfc822Text => (Label::Name("RFC822.TEXT"), whole(SectionKind::Text)),
             FetchItem::Section { section, partial, .. } => {
                 let origin = partial.map(|partial| partial.offset);
-                (Label::Section(section, origin), self.content(section)?.cut(*partial))
+                (Label::Section(section, origin), self.content(section).map(|content| content.cut(*partial)))
             }
-            _ => (Label::Name("RFC822"), Content::None),
-        })
+            _ => (Label::Name("RFC822"), Ok(Content::None)),
+        }
     }
 
     /// RFC 9051 §6.4.5.1
     fn content(&mut self, section: &Section) -> Result<Content, StoreError> {
+        self.load()?;
         let size = self.row.size.get();
         if section.part.is_empty() && section.kind == SectionKind::Full {
             return Ok(Content::Range(0..size));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pli_gate::{Login, Target};
 use pli_imap_proto::{Code, Command, CommandBody, CommandError, Refusal, Status, Tag};
-use pli_store::{Permit, Store};
+use pli_store::{Entry, Permit, Store, StoreError};
 use pli_types::{Action, MailboxId, SessionInfo};
 use tracing::{debug, error, info, warn};
 
@@ -50,6 +50,8 @@ pub struct Counts {
     pub read: u64,
     /// Messages added.
     pub appended: u64,
+    /// Messages found damaged, and served as placeholders.
+    pub damaged: u64,
 }
 
 /// How waiting for bytes ended.
@@ -284,6 +286,21 @@ impl Session {
     pub(crate) fn tell_showing(&mut self, expunges: bool, show: impl FnMut(&pli_store::Entry) -> (bool, Show)) {
         let State::Selected { selected, .. } = &mut self.state else { return };
         selected.tell(&mut self.wire.out, self.enabled, expunges, show);
+    }
+
+    /// Logs, counts and records messages that were found not to open; each comes here once.
+    pub(crate) fn tell_damaged(&mut self, action: Action, mailbox: MailboxId, damaged: Vec<(Entry, StoreError)>) {
+        for (entry, error) in damaged {
+            let session = self.info.id;
+            error!(%session, %mailbox, uid = %entry.uid, email = %entry.email, %error, "a message is damaged; a placeholder is served");
+            self.counts.damaged = self.counts.damaged.saturating_add(1);
+            let Ok(login) = self.login() else { continue };
+            let about = Target { account: Some(login.account), mailbox: Some(mailbox), ..Target::default() };
+            let gate = &self.service.gate;
+            let Ok(permit) = gate.admit(&login.session, action, &about) else { continue };
+            let event = gate.event(&login.session, action).uid(entry.uid).failed("damaged", "a placeholder was served");
+            gate.store().note(permit, event);
+        }
     }
 
     fn command_error(&mut self, error: &CommandError) {

@@ -202,15 +202,39 @@ impl QueueRunner {
 
     async fn attempt_job(&self, job: &Job) -> Result<(), StoreError> {
         let Some(first) = job.rows.first() else { return Ok(()) };
-        let permit = self.gate.admit_system(Action::QueueRead);
-        let message = match self.gate.store().queue_body(&permit, first.id) {
+        let message = match self.message(first.id) {
             Ok(message) => message,
             // An administrator dropped it in the meantime.
             Err(StoreError::NoQueueRow(_)) => return Ok(()),
+            Err(error) if error.is_damage() => return self.hold_damaged(job, &error).await,
             Err(error) => return Err(error),
         };
         let outcomes = self.deliver(job, &message).await;
         self.commit(job, outcomes, &message).await
+    }
+
+    /// The message; read twice where it looks damaged, since what was read while the index was being made again is not.
+    fn message(&self, id: QueueId) -> Result<Bytes, StoreError> {
+        let permit = self.gate.admit_system(Action::QueueRead);
+        let store = self.gate.store();
+        match store.queue_body(&permit, id) {
+            Err(error) if error.is_damage() => {
+                store.condition()?;
+                let again = store.queue_body(&permit, id);
+                store.condition()?;
+                again
+            }
+            other => other,
+        }
+    }
+
+    /// A message that does not open is neither sent nor given up: its rows wait with the reason for an administrator.
+    async fn hold_damaged(&self, job: &Job, error: &StoreError) -> Result<(), StoreError> {
+        for row in &job.rows {
+            tracing::error!(queue_id = %row.id, %error, "a queued message does not open; it is held");
+            self.change(row.id, QueueChange::Damaged { error: error.to_string() }).await?;
+        }
+        Ok(())
     }
 
     async fn deliver(&self, job: &Job, message: &Bytes) -> Vec<Outcome> {

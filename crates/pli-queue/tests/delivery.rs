@@ -302,6 +302,36 @@ async fn what_fails_for_now_stays_with_its_reason() {
     }
 }
 
+/// Nothing is sent or bounced that is not what was accepted, and nothing is dropped.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_does_not_open_is_held_with_its_reason() {
+    let (route, seen) = mta(Manner::PutsOff).await;
+    let world = World::new(&[("other.test", &route)], QueueConfig::default()).await;
+    world.submit(&["bob@other.test", "carol@other.test"], TEXT).await;
+    world.until("deferred", |w| w.rows().iter().all(|row| row.attempts == 1)).await;
+    let segment = world._dir.path().join("store/segments/00000001.seg");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    // The first frame that is a body: its payload's last byte.
+    let mut at = 320;
+    let length = |at: usize, bytes: &[u8]| u32::from_be_bytes(bytes[at + 4..at + 8].try_into().unwrap()) as usize;
+    while bytes[at + 8] != 1 {
+        at += (32 + length(at, &bytes) + 16).next_multiple_of(8);
+    }
+    let last = at + 32 + length(at, &bytes) - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    for row in world.rows() {
+        let permit = world.gate.admit_system(Action::QueueAttempt);
+        world.gate.store().queue_change(permit, row.id, pli_store::QueueChange::Retry).await.unwrap();
+    }
+    world.until("held", |w| w.rows().iter().all(|row| row.held)).await;
+    let rows = world.rows();
+    assert_eq!(rows.len(), 2);
+    assert!(rows.iter().all(|row| row.last_error.as_deref().is_some_and(|e| e.contains("damaged"))), "{rows:?}");
+    assert_eq!(world.inbox(), 0);
+    assert!(seen.lock().unwrap().messages.is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_whose_time_is_over_bounces() {
     let (route, _) = mta(Manner::PutsOff).await;

@@ -1,12 +1,14 @@
 //! The store's calls that change something: each takes its permit, prepares, and waits for its commit.
 
+use std::sync::Arc;
+
 use pli_audit::Event;
 use pli_crypto::{Epoch, EpochBlob, KeyWrap, Opened, WrappedKey};
 use pli_types::{AccountId, Action, Address, FlagSet, MailboxId, MailboxName, ModSeq, SpecialUse, Uid, UnixMillis};
 
 use crate::body::{queue_aad, wrap_aad};
 use crate::error::StoreError;
-use crate::limits::EPOCH_AHEAD_DAYS;
+use crate::limits::{EPOCH_ACCOUNTS, EPOCH_AHEAD_DAYS};
 use crate::model::{
     AccountChange, Alias, AppendMessage, Appended, Copied, Delivered, Delivery, FlagMode, Flagged, Mailbox, NewAccount,
     Quota,
@@ -39,7 +41,7 @@ impl Store {
             return Err(StoreError::Exists(new.address.to_string()));
         }
         let engine = self.engine();
-        let id = self.commit(|txn| txn.next_account()).await?.value;
+        let id = engine.new_account()?;
         let aad = engine.account_aad(id);
         let key = engine.keystore.create_account(&aad)?;
         let epoch = engine.keystore.create_epoch(&key, &aad, Epoch::at(engine.now()))?;
@@ -373,41 +375,43 @@ impl Store {
         if Epoch::at(soon) != Epoch::at(now) {
             due.push(Epoch::at(soon));
         }
+        let permit = Arc::new(permit);
         let mut made = 0_u64;
         let mut after = None;
         loop {
-            let accounts = self.accounts(after, 100)?;
-            let Some(last) = accounts.last() else { break };
+            let accounts = self.accounts(after, EPOCH_ACCOUNTS)?;
+            let Some(last) = accounts.last() else { return Ok(made) };
             after = Some(last.id);
+            let mut blobs = Vec::new();
             for account in &accounts {
-                made = made.saturating_add(self.make_epochs(account.id, &due).await?);
+                self.missing_epochs(account.id, &due, &mut blobs)?;
             }
+            made = made.saturating_add(self.add_epochs(Arc::clone(&permit), blobs).await?);
         }
-        if made > 0 {
-            self.commit(move |txn| {
-                txn.audit(&permit, |event| event.count("epochs", made));
-                Ok(())
-            })
-            .await?;
-        }
-        Ok(made)
     }
-    async fn make_epochs(&self, account: AccountId, due: &[Epoch]) -> Result<u64> {
+    /// Makes the keys of the epochs that an account lacks.
+    fn missing_epochs(&self, account: AccountId, due: &[Epoch], made: &mut Vec<(AccountId, EpochBlob)>) -> Result<()> {
         let engine = self.engine();
         let aad = engine.account_aad(account);
-        let mut blobs: Vec<EpochBlob> = Vec::new();
         for epoch in due {
             if engine.epoch_blob(account, *epoch)?.is_none() {
-                blobs.push(engine.keystore.create_epoch(&engine.account_key(account)?, &aad, *epoch)?);
+                made.push((account, engine.keystore.create_epoch(&engine.account_key(account)?, &aad, *epoch)?));
             }
         }
+        Ok(())
+    }
+    /// Adds keys of epochs, with their event in the same commit.
+    async fn add_epochs(&self, permit: Arc<Permit>, blobs: Vec<(AccountId, EpochBlob)>) -> Result<u64> {
         if blobs.is_empty() {
             return Ok(0);
         }
         let added = self.commit(move |txn| {
             let mut added = 0_u64;
-            for blob in &blobs {
-                added = added.saturating_add(u64::from(txn.add_epoch(account, blob)?));
+            for (account, blob) in &blobs {
+                added = added.saturating_add(u64::from(txn.add_epoch(*account, blob)?));
+            }
+            if added > 0 {
+                txn.audit(&permit, |event| event.count("epochs", added));
             }
             Ok(added)
         });

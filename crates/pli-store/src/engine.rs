@@ -21,7 +21,9 @@ use crate::log::writer::Position;
 use crate::moment::Moments;
 use crate::queue::CommitQueue;
 use crate::rows::directory::Blob;
+use crate::rows::mail::Globals;
 use crate::rows::{RowStore, decode, keys};
+use crate::salvage::DamagedMessages;
 use crate::store::IndexEngine;
 use crate::views::Views;
 
@@ -76,6 +78,8 @@ pub(crate) struct Engine {
     pub(crate) stopped: Mutex<Option<String>>,
     pub(crate) open_number: u32,
     pub(crate) next_body: AtomicU32,
+    /// The last account id given out.
+    last_account: Mutex<u64>,
     /// A segment that is longer takes no further group.
     pub(crate) segment_bytes_max: AtomicU64,
     /// How many times a snapshot round was asked for.
@@ -86,6 +90,8 @@ pub(crate) struct Engine {
     pub(crate) retention_ms: AtomicU64,
     /// Moments of the past that are in use or were lately.
     pub(crate) moments: Moments,
+    /// Messages that were found not to open.
+    pub(crate) damaged: DamagedMessages,
     delivery: Mutex<DeliveryKeys>,
     files: Mutex<HashMap<u32, Arc<dyn DiskFile>>>,
 }
@@ -127,11 +133,13 @@ impl Engine {
             stopped: Mutex::new(None),
             open_number: parts.open_number,
             next_body: AtomicU32::new(0),
+            last_account: Mutex::new(0),
             segment_bytes_max: AtomicU64::new(SEGMENT_BYTES_MAX),
             snapshots_asked: AtomicU64::new(0),
             snapshots_served: watch::Sender::new(0),
             retention_ms: AtomicU64::new(RETENTION_MS),
             moments: Moments::default(),
+            damaged: DamagedMessages::default(),
             delivery: Mutex::new(DeliveryKeys::default()),
             files: Mutex::new(HashMap::new()),
         }
@@ -152,6 +160,15 @@ impl Engine {
             return Err(StoreError::Limit("bodies of one run"));
         }
         Ok(BodyId::new(u64::from(self.open_number) << 32 | u64::from(counter)))
+    }
+
+    /// An account id that nobody has had, for keys that are bound to it before the account is made. It is on disk with
+    /// the account; one that comes to nothing is given out again after the next start.
+    pub(crate) fn new_account(&self) -> Result<AccountId> {
+        let known = self.rows.load::<Globals>(&keys::globals())?.unwrap_or_default().next_account;
+        let mut last = self.last_account.lock();
+        *last = (*last).max(known).saturating_add(1);
+        Ok(AccountId::new(*last))
     }
 
     /// A segment's file for reading.

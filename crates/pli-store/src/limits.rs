@@ -40,6 +40,8 @@ pub(crate) const FLUSH_LOG_BYTES: u64 = 64 << 20;
 pub(crate) const FLUSH_MS: u64 = 5_000;
 /// Milliseconds that notes, wraps and checkpoints wait at most.
 pub(crate) const IDLE_MS: u64 = 1_000;
+/// Accounts whose epochs are made in one commit.
+pub(crate) const EPOCH_ACCOUNTS: usize = 100;
 /// Days before an epoch's beginning at which its keys are made.
 pub(crate) const EPOCH_AHEAD_DAYS: i64 = 5;
 /// Bytes of rows in one snapshot frame.
@@ -66,3 +68,7 @@ pub(crate) const MOMENT_IDLE_MS: u64 = 10 * 60 * 1000;
 pub(crate) const FILL_WINDOW_BYTES: usize = 48 << 20;
 /// Rows of one batch while an index is filled.
 pub(crate) const FILL_BATCH_ROWS: usize = 4096;
+/// Messages remembered as damaged, so that all answers about one agree.
+pub(crate) const DAMAGED_MESSAGES_MAX: usize = 10_000;
+/// A damaged summary is made again from its message up to this size.
+pub(crate) const SUMMARY_AGAIN_BYTES_MAX: u64 = 64 << 20;

@@ -309,6 +309,11 @@ pub enum QueueChange {
     Retry,
     /// Keep until released.
     Hold,
+    /// The message does not open: keep it with the reason until somebody has seen to it.
+    Damaged {
+        /// What does not open.
+        error: String,
+    },
     /// Take up again.
     Release,
 }

@@ -96,11 +96,18 @@ impl Store {
     pub async fn queue_change(&self, permit: Permit, id: QueueId, change: QueueChange) -> Result<Committed<()>> {
         allowed(&permit, CHANGE, None)?;
         self.commit(move |txn| {
-            let deferred = matches!(change, QueueChange::Deferred { .. });
+            let failed = match &change {
+                QueueChange::Deferred { .. } => Some(("", "deferred")),
+                QueueChange::Damaged { .. } => Some(("damaged", "held: the message does not open")),
+                _ => None,
+            };
             let row = txn.queue_change(id, change)?;
             txn.audit(&permit, |event| {
                 let event = event.count("queue-id", id.get()).count("attempts", row.attempts.into());
-                if deferred { event.failed("", "deferred") } else { event }
+                match failed {
+                    Some((code, reason)) => event.failed(code, reason),
+                    None => event,
+                }
             });
             Ok(())
         })

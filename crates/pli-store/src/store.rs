@@ -328,6 +328,31 @@ impl Store {
     pub fn set_segment_bytes_max(&self, bytes: u64) {
         self.engine().segment_bytes_max.store(bytes, Ordering::Relaxed);
     }
+    /// A row's plain bytes by its key, for tests of damage.
+    #[doc(hidden)]
+    pub fn raw_row(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let key = Key::parse(key).ok_or(StoreError::Impossible("no key"))?;
+        self.rows().get(&key)
+    }
+    /// Puts or deletes a row whatever the invariants say, for tests of damage: by a commit, or in the index alone.
+    #[doc(hidden)]
+    pub async fn plant_row(&self, key: &[u8], value: Option<Vec<u8>>, in_log: bool) -> Result<()> {
+        let key = Key::parse(key).ok_or(StoreError::Impossible("no key"))?;
+        if in_log {
+            self.commit(move |txn| {
+                txn.own.rows.insert(key, value.map(Bytes::from));
+                Ok(())
+            })
+            .await?;
+            return Ok(());
+        }
+        let engine = self.engine();
+        let applied = engine.progress.lock().applied;
+        // A row number that no batch has.
+        let nonce = crate::rows::row_nonce(applied.segment, applied.offset, u32::MAX - 1);
+        let sealed = value.map(|value| engine.rows.seal(nonce, &key, &value));
+        engine.rows.index().apply(vec![(key, sealed)]).map_err(|error| engine.rows.fail(&error))
+    }
     /// Operations that wait for the committer.
     #[doc(hidden)]
     pub fn waiting_operations(&self) -> usize {

@@ -450,6 +450,39 @@ fn new_epochs_are_made_ahead() {
     });
 }
 
+/// An account's id and the keys of an epoch are in the commit of their audit event, not before it.
+#[test]
+fn effects_and_their_events_are_one_commit() {
+    both(|world| async move {
+        let open = world.create();
+        let commits = || open.store.stat().unwrap().commits;
+        let ana = open.account("ana@example.org", QuotaLimit::default()).await;
+        assert_eq!(commits(), 1);
+        let again = NewAccount {
+            address: address("ana@example.org"),
+            display_name: None,
+            profile: String::from("staff"),
+            password: None,
+            quota: None,
+            quota_in_force: QuotaLimit::default(),
+            language: String::from("fr"),
+            mailboxes: Vec::new(),
+        };
+        let refused = open.store.create_account(open.permit(Action::AccountCreate, None), again).await;
+        assert!(matches!(refused, Err(StoreError::Exists(_))));
+        let ben = open.account("ben@example.org", QuotaLimit::default()).await;
+        assert!(ben > ana);
+        assert_eq!(commits(), 2);
+        world.clock.advance(std::time::Duration::from_secs(31 * 86_400));
+        let made = open.store.make_due_epochs(open.permit(Action::KeyRotate, None)).await.unwrap();
+        assert!(made >= 2);
+        assert_eq!(commits(), 3);
+        let events = open.store.audit_events(&open.permit(Action::AuditRead, None), 0, 100).unwrap();
+        assert_eq!(events.iter().filter(|(_, e)| format!("{e:?}").contains("\"epochs\"")).count(), 1);
+        open.check();
+    });
+}
+
 #[test]
 fn a_mailbox_copied_into_itself_ends() {
     both(|world| async move {

@@ -6,16 +6,18 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use pli_gate::Login;
 use pli_imap_proto::{Code, FetchItem, MessageSet, Out};
 use pli_store::{Entry, FlagMode, Reader, Snapshot, StoreError};
 use pli_types::{Action, FlagSet, MailboxId, ModSeq, SystemFlag, Uid};
 
 use crate::fail::{Fail, Reply, ReplyCode};
-use crate::limits::{BATCH_MESSAGES, FLUSH_BYTES};
+use crate::limits::{BATCH_MESSAGES, FLUSH_BYTES, HOLE_BYTES};
 use crate::message::{Content, Label, Message, email_id, off_worker};
 use crate::pick::{Picked, pick};
 use crate::picture::{FlagPrinter, Show};
+use crate::placeholder::hole;
 use crate::session::Session;
 
 /// What the items ask of the store.
@@ -162,6 +164,16 @@ fn write_vanished(
     Ok(())
 }
 
+/// How often a message has been tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    First,
+    /// It did not open. What was read while the index was being made again may open now.
+    Again,
+    /// It does not open.
+    Placeholder,
+}
+
 struct Fetch<'a> {
     reader: Reader<'a>,
     login: &'a Arc<Login>,
@@ -257,27 +269,59 @@ impl Fetch<'_> {
         tell_flags: bool,
         trouble: &mut Trouble,
     ) -> Result<(), Fail> {
-        let start = session.wire.out.len();
-        let mut sent = false;
-        let result = self.write(session, printer, names, (number, entry), tell_flags, &mut sent, trouble).await;
-        let error = match result {
-            Ok(()) => return Ok(()),
-            Err(Fail::Store(error)) => error,
-            Err(fail) => return Err(fail),
-        };
-        if sent {
-            // The answer is half sent and cannot be taken back.
-            tracing::error!(session = %session.info.id, %error, "reading a message failed half-way");
-            return Err(Fail::Io(std::io::ErrorKind::ConnectionAborted.into()));
+        let mut turn = Turn::First;
+        loop {
+            let start = session.wire.out.len();
+            let mut sent = false;
+            let result =
+                self.write(session, printer, names, (number, entry), tell_flags, turn, &mut sent, trouble).await;
+            let error = match result {
+                Ok(()) => return Ok(()),
+                Err(Fail::Store(error)) => error,
+                Err(fail) => return Err(fail),
+            };
+            if sent {
+                // The answer is half sent and cannot be taken back.
+                tracing::error!(session = %session.info.id, %error, "reading a message failed half-way");
+                return Err(Fail::Io(std::io::ErrorKind::ConnectionAborted.into()));
+            }
+            session.wire.out.truncate(start);
+            turn = match (error, turn) {
+                // Its rows are gone, and nobody has expunged it.
+                (error @ StoreError::NoMessage, Turn::First | Turn::Again)
+                    if self.reader.stands(self.mailbox, entry.uid)? =>
+                {
+                    self.note_damage(session, entry, error);
+                    Turn::Placeholder
+                }
+                (StoreError::NoMessage, _) => {
+                    trouble.gone = true;
+                    return Ok(());
+                }
+                (error, Turn::First) if error.is_damage() => {
+                    self.reader.confirm_damage()?;
+                    Turn::Again
+                }
+                (error, Turn::Again) if error.is_damage() => {
+                    self.reader.confirm_damage()?;
+                    self.note_damage(session, entry, error);
+                    Turn::Placeholder
+                }
+                // The rest is served.
+                (error @ (StoreError::Damaged(_) | StoreError::Keys(_) | StoreError::Io(_)), _) => {
+                    trouble.failed = Some(error);
+                    return Ok(());
+                }
+                (error, _) => return Err(error.into()),
+            };
         }
-        session.wire.out.truncate(start);
-        match error {
-            StoreError::NoMessage => trouble.gone = true,
-            // The rest is served.
-            StoreError::Damaged(_) | StoreError::Keys(_) => trouble.failed = Some(error),
-            error => return Err(error.into()),
+    }
+
+    fn note_damage(&self, session: &mut Session, entry: &Entry, error: StoreError) {
+        if self.reader.mark_damaged(entry.email) {
+            let action = if self.plan.content { Action::FetchContent } else { Action::FetchMetadata };
+            session.tell_damaged(action, self.mailbox, vec![(*entry, error)]);
         }
-        Ok(())
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one answer")]
@@ -288,10 +332,15 @@ impl Fetch<'_> {
         names: &Snapshot,
         (number, entry): (u32, &Entry),
         tell_flags: bool,
+        turn: Turn,
         sent: &mut bool,
         trouble: &mut Trouble,
     ) -> Result<(), Fail> {
-        let mut message = Message::read(self.reader, &self.login.keys, entry.email, self.plan.summary)?;
+        let keys = &self.login.keys;
+        let mut message = match turn {
+            Turn::Placeholder => Message::placeholder(self.reader, keys, entry.email)?,
+            Turn::First | Turn::Again => Message::read(self.reader, keys, entry.email, self.plan.summary)?,
+        };
         message.expect_bodies(self.plan.bodies);
         session.wire.out.fetch_start(number);
         for item in self.items {
@@ -303,13 +352,13 @@ impl Fetch<'_> {
                 FetchItem::Body => message.write_structure(out, false),
                 FetchItem::BodyStructure => message.write_structure(out, true),
                 FetchItem::Preview { .. } => message.write_preview(out),
-                FetchItem::BinarySize { part } => match off_worker(|| message.binary(part))? {
+                FetchItem::BinarySize { part } => match or_nothing(off_worker(|| message.binary(part)), *sent)? {
                     Some(Some(bytes)) => out.fetch_binary_size(part, bytes.len() as u64),
                     Some(None) => trouble.unknown_encoding = true,
                     None => out.fetch_binary_size(part, 0),
                 },
                 FetchItem::Binary { part, partial, .. } => {
-                    let bytes = match off_worker(|| message.binary(part))? {
+                    let bytes = match or_nothing(off_worker(|| message.binary(part)), *sent)? {
                         Some(Some(bytes)) => Some(bytes),
                         Some(None) => {
                             trouble.unknown_encoding = true;
@@ -321,8 +370,11 @@ impl Fetch<'_> {
                     out.fetch_binary(part, partial.map(|p| p.offset), bytes);
                 }
                 FetchItem::Rfc822 | FetchItem::Rfc822Header | FetchItem::Rfc822Text | FetchItem::Section { .. } => {
-                    let (label, content) = message.section(item)?;
-                    send_content(session, &message, &label, content, sent).await?;
+                    let (label, content) = message.section(item);
+                    let content = or_nothing(content.map(Some), *sent)?.unwrap_or(Content::None);
+                    if let Some(error) = send_content(session, &message, &label, content, sent).await? {
+                        self.note_damage(session, entry, error);
+                    }
                 }
                 light => write_light(out, printer, names, light, entry),
             }
@@ -371,31 +423,57 @@ fn write_light(out: &mut Out, printer: &mut FlagPrinter, names: &Snapshot, item:
     }
 }
 
-/// Writes a piece of a body: small ones into the buffer, large ones past it, range by range.
+/// What does not open after the answer's beginning is sent is answered with NIL: nothing can be taken back.
+fn or_nothing<T>(read: Result<Option<T>, StoreError>, sent: bool) -> Result<Option<T>, StoreError> {
+    match read {
+        Err(error) if sent && error.is_damage() => {
+            tracing::error!(%error, "a part of a message does not open");
+            Ok(None)
+        }
+        other => other,
+    }
+}
+
+/// Writes a piece of a body: small ones into the buffer, large ones past it, range by range. Where damage shows up only
+/// when the beginning is sent already, the hole is filled with a notice, and the damage is returned.
 async fn send_content(
     session: &mut Session,
     message: &Message<'_>,
     label: &Label<'_>,
     content: Content,
     sent: &mut bool,
-) -> Result<(), Fail> {
+) -> Result<Option<StoreError>, Fail> {
     let out = &mut session.wire.out;
     let (start, end) = match content {
         Content::None => {
             label.write(out, None);
-            return Ok(());
+            return Ok(None);
         }
         Content::Bytes(bytes) => {
             label.write(out, Some(&bytes));
-            return Ok(());
+            return Ok(None);
         }
         Content::Range(range) => (range.start, range.end),
     };
     label.write_start(out, end.saturating_sub(start));
     let mut at = start;
+    let mut step = crate::limits::BODY_CHUNK_BYTES;
+    let mut damage = None;
     while at < end {
-        let until = end.min(at.saturating_add(crate::limits::BODY_CHUNK_BYTES));
-        let bytes = message.bytes(at..until)?;
+        let until = end.min(at.saturating_add(step));
+        let bytes = match message.bytes(at..until) {
+            Ok(bytes) => bytes,
+            Err(error) if *sent && error.is_damage() => {
+                damage.get_or_insert(error);
+                if step > HOLE_BYTES {
+                    // What can be read around the hole is read.
+                    step = HOLE_BYTES;
+                    continue;
+                }
+                Bytes::from(hole(usize::try_from(until.saturating_sub(at)).unwrap_or(0)))
+            }
+            Err(error) => return Err(error.into()),
+        };
         if bytes.is_empty() {
             return Err(Fail::Io(std::io::ErrorKind::UnexpectedEof.into()));
         }
@@ -407,5 +485,5 @@ async fn send_content(
             session.wire.send(&bytes).await?;
         }
     }
-    Ok(())
+    Ok(damage)
 }

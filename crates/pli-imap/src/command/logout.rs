@@ -18,6 +18,12 @@ pub fn note(session: &Session) {
     let Ok(login) = session.login() else { return };
     let counts = session.counts;
     tracing::info!(session = %session.info.id, account = %login.account, commands = counts.commands, "imap logout");
-    let counts = [("commands", counts.commands), ("read", counts.read), ("appended", counts.appended)];
-    session.service.gate.logout(&login.session, &counts);
+    let told = [
+        ("commands", counts.commands),
+        ("read", counts.read),
+        ("appended", counts.appended),
+        ("damaged", counts.damaged),
+    ];
+    let told = if counts.damaged > 0 { &told[..] } else { &told[..3] };
+    session.service.gate.logout(&login.session, told);
 }

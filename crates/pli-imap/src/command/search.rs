@@ -6,7 +6,7 @@ use pli_types::{Action, ModSeq};
 
 use crate::fail::{Fail, Reply};
 use crate::limits::BATCH_MESSAGES;
-use crate::message::{Message, off_worker};
+use crate::message::{Message, off_worker, retried};
 use crate::search::{Candidate, Ground, compile};
 use crate::session::Session;
 
@@ -96,19 +96,33 @@ pub async fn find(session: &mut Session, search: &Search) -> Result<Vec<(u32, En
         if batch.is_empty() {
             return Ok(found);
         }
+        let mut damaged = Vec::new();
         let run = || -> Result<(), StoreError> {
             let open = |entry: Entry| Message::read(reader, keys, entry.email, false);
+            let placeholder = |entry: Entry| Message::placeholder(reader, keys, entry.email);
             for (number, entry) in batch {
-                match test.passes(&mut Candidate::new(number, entry, &open)) {
+                let mut passes = || test.passes(&mut Candidate::new(number, entry, &open));
+                let passed = match retried(reader, &mut passes) {
+                    // It is searched as it is shown, and the rest is searched.
+                    Err(error) if error.is_damage() => {
+                        if reader.mark_damaged(entry.email) {
+                            damaged.push((entry, error));
+                        }
+                        test.passes(&mut Candidate::new(number, entry, &placeholder))
+                    }
+                    other => other,
+                };
+                match passed {
                     Ok(true) => found.push((number, entry)),
-                    // Gone meanwhile, or damaged: it is found by nothing, and the rest is searched.
-                    Ok(false) | Err(StoreError::NoMessage | StoreError::Damaged(_)) => {}
+                    // Gone meanwhile.
+                    Ok(false) | Err(StoreError::NoMessage) => {}
                     Err(error) => return Err(error),
                 }
             }
             Ok(())
         };
         if test.cost() == 0 { run() } else { off_worker(run) }?;
+        session.tell_damaged(Action::Search, open.mailbox, damaged);
         tokio::task::yield_now().await;
     }
 }

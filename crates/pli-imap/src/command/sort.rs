@@ -68,18 +68,26 @@ async fn read(session: &mut Session, criteria: &[(SortKey, bool)], found: Vec<(u
     let needs_summary = criteria.iter().any(|(key, _)| !matches!(key, SortKey::Arrival | SortKey::Size));
     let mut rows = Vec::with_capacity(found.len());
     for batch in found.chunks(BATCH_MESSAGES) {
+        let mut damaged = Vec::new();
         off_worker(|| -> Result<(), StoreError> {
             for (number, entry) in batch {
-                let mut message = match Message::read(reader, keys, entry.email, needs_summary) {
-                    Ok(message) => message,
-                    Err(StoreError::NoMessage) => continue,
+                let values = Message::with(
+                    reader,
+                    keys,
+                    entry.email,
+                    needs_summary,
+                    &mut |error| damaged.push((*entry, error)),
+                    |message| criteria.iter().map(|(key, _)| value(*key, message)).collect::<Result<_, _>>(),
+                );
+                match values {
+                    Ok(values) => rows.push(Row { number: *number, entry: *entry, values }),
+                    Err(StoreError::NoMessage) => {}
                     Err(error) => return Err(error),
-                };
-                let values = criteria.iter().map(|(key, _)| value(*key, &mut message)).collect::<Result<_, _>>()?;
-                rows.push(Row { number: *number, entry: *entry, values });
+                }
             }
             Ok(())
         })?;
+        session.tell_damaged(Action::Search, open.mailbox, damaged);
         tokio::task::yield_now().await;
     }
     Ok(rows)

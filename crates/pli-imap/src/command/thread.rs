@@ -39,32 +39,40 @@ async fn read(session: &mut Session, uid: bool, found: Vec<(u32, Entry)>) -> Res
     let keys = &open.login.keys;
     let mut items = Vec::with_capacity(found.len());
     for batch in found.chunks(BATCH_MESSAGES) {
+        let mut damaged = Vec::new();
         off_worker(|| -> Result<(), StoreError> {
             for (number, entry) in batch {
-                let mut message = match Message::read(reader, keys, entry.email, true) {
-                    Ok(message) => message,
-                    Err(StoreError::NoMessage) => continue,
+                let number = if uid { entry.uid.get() } else { *number };
+                let mut tell = |error| damaged.push((*entry, error));
+                match Message::with(reader, keys, entry.email, true, &mut tell, |message| item(message, number)) {
+                    Ok(item) => items.push(item),
+                    Err(StoreError::NoMessage) => {}
                     Err(error) => return Err(error),
-                };
-                let received = message.row.received.0;
-                let references = message.header_values("References")?;
-                let summary = message.summary()?;
-                let (subject, reply) = subject(summary);
-                let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
-                let envelope = summary.envelope();
-                items.push(Item::new(
-                    if uid { entry.uid.get() } else { *number },
-                    summary.date().map_or(received, |date| date.0),
-                    (subject, reply),
-                    &text(envelope.message_id()),
-                    (&references.join(" "), &text(envelope.in_reply_to())),
-                ));
+                }
             }
             Ok(())
         })?;
+        session.tell_damaged(Action::Search, open.mailbox, damaged);
         tokio::task::yield_now().await;
     }
     Ok(items)
+}
+
+/// What a thread is made by.
+fn item(message: &mut Message<'_>, number: u32) -> Result<Item, StoreError> {
+    let received = message.row.received.0;
+    let references = message.header_values("References")?;
+    let summary = message.summary()?;
+    let (subject, reply) = subject(summary);
+    let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+    let envelope = summary.envelope();
+    Ok(Item::new(
+        number,
+        summary.date().map_or(received, |date| date.0),
+        (subject, reply),
+        &text(envelope.message_id()),
+        (&references.join(" "), &text(envelope.in_reply_to())),
+    ))
 }
 
 impl Tree {

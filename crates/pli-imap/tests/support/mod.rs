@@ -101,6 +101,10 @@ pub struct Client {
 }
 
 impl Server {
+    /// The log's only segment.
+    pub fn segment(&self) -> PathBuf {
+        self._dir.path().join("store/segments/00000001.seg")
+    }
     pub async fn connect(&self) -> Client {
         self.connect_over(Some(TlsInfo { version: String::from("TLSv1.3"), cipher: String::from("test") })).await
     }

@@ -9,9 +9,9 @@ use super::{Result, count, keyword_bits};
 use crate::error::StoreError;
 use crate::model::{Delivered, Mailbox, QueueRow};
 use crate::rows::directory::Blob;
+use crate::rows::keys;
 use crate::rows::log::GoneRow;
 use crate::rows::mail::{AccountState, BodyRow, MessageRow};
-use crate::rows::{Row, keys};
 use crate::txn::Txn;
 use crate::view::Entry;
 
@@ -193,8 +193,15 @@ impl Txn<'_> {
     /// One reference of a body by a message row goes; the row goes with the last.
     pub(crate) fn release_body(&mut self, body: BodyId, queued: bool) -> Result<()> {
         let key = keys::body(body);
-        let mut row: BodyRow =
-            self.load(&key)?.ok_or(StoreError::Damaged(crate::Damaged::Row(<BodyRow as Row>::NAME)))?;
+        let mut row: BodyRow = match self.load(&key) {
+            Ok(Some(row)) => row,
+            // Lost by damage: that must not keep its message from being removed.
+            Ok(None) | Err(StoreError::Damaged(_)) => {
+                tracing::error!(%body, "a body that goes has no row");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         if queued {
             row.queued = row.queued.saturating_sub(1);
             if row.queued == 0 {

@@ -6,10 +6,10 @@ use pli_types::{AccountId, MailboxId, Uid, UidValidity};
 
 use super::append::next_uid;
 use super::{Result, count, translate};
-use crate::error::{Damaged, StoreError};
+use crate::error::StoreError;
 use crate::limits::MESSAGE_COPIES_MAX;
 use crate::rows::keys;
-use crate::rows::mail::{Expunged, MessageRow};
+use crate::rows::mail::Expunged;
 use crate::txn::Txn;
 use crate::view::Entry;
 
@@ -37,20 +37,24 @@ impl Txn<'_> {
         let mut sizes = Vec::with_capacity(entries.len());
         for entry in &entries {
             let key = keys::message(account, entry.email);
-            let mut message: MessageRow = self.load(&key)?.ok_or(StoreError::Damaged(Damaged::Row("message")))?;
-            if !is_move {
+            let message = self.message_or_lost(&key)?;
+            if let Some(mut message) = message.filter(|_| !is_move) {
                 if message.refs >= MESSAGE_COPIES_MAX {
                     return Err(StoreError::Limit("copies of one message"));
                 }
                 message.refs = message.refs.saturating_add(1);
                 self.put(key, &message);
+            } else if !is_move {
+                // Lost by damage: there is nothing to copy.
+                continue;
             }
+            let size = message.map_or(0, |message| message.size);
             let flags = translate(entry.flags, &source, &mut target)?;
             let uid = next_uid(&mut target)?;
             self.append_entry(to, Entry { uid, email: entry.email, modseq, flags })?;
-            count(&mut target, flags, message.size, true);
+            count(&mut target, flags, size, true);
             copied.push((entry.uid, uid));
-            sizes.push((*entry, message.size));
+            sizes.push((*entry, size));
         }
         target.highest_modseq = modseq;
         if is_move {

@@ -12,14 +12,6 @@ use crate::rows::{Key, keys};
 use crate::txn::Txn;
 
 impl Txn<'_> {
-    /// Gives an account id out. In a commit of its own, since keys are bound to it before the account is made.
-    pub(crate) fn next_account(&mut self) -> Result<AccountId> {
-        let mut globals = self.globals()?;
-        globals.next_account = globals.next_account.saturating_add(1);
-        self.put(keys::globals(), &globals);
-        Ok(AccountId::new(globals.next_account))
-    }
-
     fn address_is_taken(&mut self, address: &Address) -> Result<bool> {
         let key = address.key();
         Ok(self.get(&keys::address(self.base.keys, &key))?.is_some()
@@ -36,6 +28,12 @@ impl Txn<'_> {
         if self.address_is_taken(&new.address)? {
             return Err(StoreError::Exists(new.address.to_string()));
         }
+        let mut globals = self.globals()?;
+        if self.get(&keys::account(id))?.is_some() || self.get(&keys::state(id))?.is_some() {
+            return Err(StoreError::Exists(format!("account {id}")));
+        }
+        globals.next_account = globals.next_account.max(id.get());
+        self.put(keys::globals(), &globals);
         let account = Account {
             id,
             address: new.address,

@@ -5,17 +5,29 @@ use std::collections::BTreeSet;
 use pli_types::{AccountId, ByteCount, MailboxId, SystemFlag, Uid};
 
 use super::{Result, count};
-use crate::error::{Damaged, StoreError};
-use crate::rows::keys;
+use crate::error::StoreError;
 use crate::rows::mail::{AccountState, Expunged, MessageRow};
+use crate::rows::{Key, keys};
 use crate::txn::Txn;
 use crate::view::Entry;
 
 impl Txn<'_> {
+    /// A message's row; `None` if damage took it, which must not keep its entries from being moved and removed.
+    pub(super) fn message_or_lost(&mut self, key: &Key) -> Result<Option<MessageRow>> {
+        match self.load(key) {
+            Ok(Some(message)) => Ok(Some(message)),
+            Ok(None) | Err(StoreError::Damaged(_)) => {
+                tracing::error!(account = key.number(1), email = key.number(9), "an entry has no message row");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// One entry less of a message. Returns its size.
     pub(crate) fn release_entry(&mut self, account: AccountId, state: &mut AccountState, entry: Entry) -> Result<u64> {
         let key = keys::message(account, entry.email);
-        let mut message: MessageRow = self.load(&key)?.ok_or(StoreError::Damaged(Damaged::Row("message")))?;
+        let Some(mut message) = self.message_or_lost(&key)? else { return Ok(0) };
         message.refs = message.refs.saturating_sub(1);
         if message.refs > 0 {
             self.put(key, &message);

@@ -39,6 +39,10 @@ impl Txn<'_> {
             }
             QueueChange::Retry => row.next_attempt = self.now(),
             QueueChange::Hold => row.held = true,
+            QueueChange::Damaged { error } => {
+                row.last_error = Some(error);
+                row.held = true;
+            }
             QueueChange::Release => row.held = false,
         }
         self.put_queue_row(&row, Some(&before));
