@@ -15,6 +15,7 @@ use crate::limits::{
 };
 use crate::log::batch::encode_batch;
 use crate::log::writer::{LogWriter, Position, WriteError};
+use crate::moment::hours;
 use crate::open::{ReplayError, open_index, rebuild_bases, record_position, replay};
 use crate::permit::Durable;
 use crate::queue::{Job, Reply, Rewraps, Taken};
@@ -105,6 +106,7 @@ impl Committer {
         let base = GroupBase { rows: &engine.rows, keys: &engine.keys, site: &engine.keys.site, now, segment, offset };
         let mut group = Group { pending: Pending::default(), replies: Vec::new() };
         self.run_jobs(&base, &mut group, taken.jobs);
+        self.mark_hours(&base, &mut group);
         self.rewrap(&base, &mut group, taken.rewraps);
         // Kept until they are on disk: a full disk must not swallow them.
         group.pending.events.extend(self.notes.iter().cloned());
@@ -147,6 +149,19 @@ impl Committer {
                 self.engine.queue.put_back(jobs.collect());
                 return;
             }
+        }
+    }
+
+    /// The past lists the hours in which an account changed.
+    fn mark_hours(&mut self, base: &GroupBase<'_>, group: &mut Group) {
+        let window = self.engine.retention_ms.load(Ordering::Relaxed);
+        for account in hours::changed_accounts(group.pending.rows.iter().map(|(key, row)| (key, row.is_some()))) {
+            let mut txn = Txn::new(base, &group.pending, &mut self.cache);
+            if let Err(error) = hours::mark(&mut txn, account, window) {
+                tracing::warn!(%error, "an hour of changes could not be marked");
+            }
+            let own = txn.own;
+            group.pending.merge(own);
         }
     }
 

@@ -236,6 +236,19 @@ pub struct Copied {
     pub uids: Vec<(Uid, Uid)>,
 }
 
+/// What putting a mailbox back to its past did, or would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rewound {
+    /// The mailbox as it is after it.
+    pub mailbox: Mailbox,
+    /// Messages that were still in it.
+    pub same: u32,
+    /// Messages that came back.
+    pub restored: u32,
+    /// Messages that came later and were moved aside.
+    pub aside: u32,
+}
+
 /// A message's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageMeta {

@@ -5,19 +5,21 @@
 //! row that the body has today, be it a gone row; only where there is neither, the row of that time is kept.
 
 mod build;
+pub(crate) mod hours;
+mod snapshots;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use pli_types::{AccountId, Action, BodyId, MailboxId, Uid, UnixMillis};
+use pli_types::{AccountId, Action, BodyId, MailboxId, MailboxName, Uid, UnixMillis};
 use tokio::sync::Semaphore;
 
 use crate::engine::Engine;
 use crate::error::{PastError, StoreError};
 use crate::limits::{MOMENT_BYTES_KEPT_MAX, MOMENT_IDLE_MS, MOMENTS_BUILDING_MAX, MOMENTS_KEPT_MAX};
-use crate::model::{Copied, Mailbox};
+use crate::model::{Copied, Mailbox, Rewound};
 use crate::ops::{PastEntry, PastMailbox, owner};
 use crate::permit::{Committed, Permit};
 use crate::read::{READ_ACTIONS, Reader};
@@ -226,5 +228,68 @@ impl Store {
             Ok(Copied { uid_validity, uids })
         })
         .await
+    }
+    /// Puts mailboxes of an account back to a moment, all that it had or one, in one commit: messages, flags, no names.
+    /// UIDVALIDITY is raised, UIDs are new. What came later is moved below `aside`, so that no mail is lost. With
+    /// `dry_run` nothing changes, and the answer is what would be.
+    pub async fn rewind(
+        &self,
+        permit: Permit,
+        moment: &Moment,
+        only: Option<&MailboxName>,
+        aside: MailboxName,
+        dry_run: bool,
+    ) -> Result<Vec<Rewound>> {
+        let account = owner(&permit, &[Action::Rewind], None)?;
+        if account != moment.account {
+            return Err(StoreError::WrongPermit);
+        }
+        if !moment.is_whole {
+            return Err(StoreError::Impossible("a part of the log that this moment is made of is damaged"));
+        }
+        let mut mailboxes: Vec<Mailbox> =
+            moment.rows.list::<Mailbox>(&keys::mailboxes(account))?.into_iter().map(|(_, mailbox)| mailbox).collect();
+        mailboxes.retain(|mailbox| only.is_none_or(|name| mailbox.name == *name));
+        mailboxes.sort_by(|a, b| a.name.cmp(&b.name));
+        if let (Some(name), true) = (only, mailboxes.is_empty()) {
+            return Err(StoreError::Missing(name.to_string()));
+        }
+        let past = mailboxes.iter().map(|m| moment.entries(m.id, None)).collect::<Result<Vec<_>>>()?;
+        let seconds = u64::try_from(moment.at.secs()).unwrap_or(0);
+        // An operation that fails leaves nothing behind: that is what a dry run does.
+        let (told, tried) = tokio::sync::oneshot::channel();
+        let done = self.commit(move |txn| {
+            let mut all = Vec::with_capacity(past.len());
+            for past in &past {
+                let rewound = txn.rewind(account, past, &aside)?;
+                txn.audit(&permit, |event| {
+                    event
+                        .mailbox(rewound.mailbox.id, rewound.mailbox.uid_validity)
+                        .count("moment", seconds)
+                        .count("messages", rewound.mailbox.messages.into())
+                        .count("restored", rewound.restored.into())
+                        .count("aside", rewound.aside.into())
+                });
+                all.push(rewound);
+            }
+            if dry_run {
+                let _ = told.send(all);
+                return Err(StoreError::Impossible("a dry run"));
+            }
+            Ok(all)
+        });
+        match done.await {
+            Ok(done) => Ok(done.value),
+            Err(error) => tried.await.map_err(|_| error),
+        }
+    }
+    /// The hours (their beginnings, in UTC) inside the window in which something of the permit's account changed,
+    /// ascending. What changed before the store kept this is not among them.
+    pub fn changed_hours(&self, permit: &Permit) -> Result<Vec<UnixMillis>> {
+        let account = owner(permit, PAST_ACTIONS, None)?;
+        let earliest = self.earliest_moment();
+        let mut hours = hours::list(&self.engine().rows, account)?;
+        hours.retain(|hour| *hour >= earliest);
+        Ok(hours)
     }
 }

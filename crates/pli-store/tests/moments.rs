@@ -254,7 +254,25 @@ fn any_moment_is_as_it_was() {
         let bob = open.account("bob@example.org", QuotaLimit::default()).await;
         let mut state = 7;
         let mut seen = Vec::new();
+        for number in 0..40 {
+            // Others, whose rows fill the snapshots before and after.
+            let other = open.account(&format!("x{number}@example.org"), QuotaLimit::default()).await;
+            let raws: Vec<_> = (0..3).map(|n| message(&format!("x{number}-{n}"), 6_000)).collect();
+            for raw in raws {
+                open.deliver(&[other], &raw).await.unwrap();
+            }
+        }
         for step in 0..120 {
+            if step % 25 == 10 {
+                let round = open.store.snapshot(open.permit(Action::Verify, None));
+                let busy = async {
+                    for _ in 0..10 {
+                        change(&open, ana, &mut state).await;
+                    }
+                };
+                let (round, ()) = tokio::join!(round, busy);
+                round.unwrap();
+            }
             change(&open, ana, &mut state).await;
             change(&open, bob, &mut state).await;
             seen.push((tick(&world), now(&open, ana), now(&open, bob)));
@@ -264,7 +282,7 @@ fn any_moment_is_as_it_was() {
                 open.store.set_segment_bytes_max(16 << 10);
             }
         }
-        for (at, ana_then, bob_then) in seen.iter().step_by(3) {
+        for (at, ana_then, bob_then) in seen.iter().step_by(7) {
             assert_eq!(then(&open, ana, *at).await, *ana_then, "{at}");
             // Any time up to the next change is the same moment.
             assert_eq!(then(&open, bob, at.plus_ms(59_999)).await, *bob_then, "{at}");
@@ -301,5 +319,163 @@ fn a_clock_that_was_set_back_hides_nothing() {
         let at = tick(&world);
         open.deliver(&[ana], &message("later", 400)).await.unwrap();
         assert_eq!(then(&open, ana, at).await["INBOX"].1.len(), 2);
+    });
+}
+
+async fn rewind(
+    open: &Open,
+    moment: &Moment,
+    only: Option<&str>,
+    dry_run: bool,
+) -> Result<Vec<(String, u32, u32, u32)>, StoreError> {
+    let permit = open.permit(Action::Rewind, Some(moment.account()));
+    let only = only.map(name);
+    let done = open.store.rewind(permit, moment, only.as_ref(), name("Aside"), dry_run).await?;
+    Ok(done.into_iter().map(|r| (r.mailbox.name.to_string(), r.same, r.restored, r.aside)).collect())
+}
+
+/// Flags and content of a mailbox, in its order.
+fn contents(open: &Open, account: AccountId, mailbox: &str) -> Vec<(u64, bytes::Bytes)> {
+    let id = open.mailbox(account, mailbox).id;
+    let entries = open.entries(account, id);
+    entries.iter().map(|entry| (entry.flags, open.body(account, *entry).unwrap())).collect()
+}
+
+#[test]
+fn a_mailbox_is_put_back_and_what_came_later_stays_aside() {
+    both(|world| async move {
+        let open = world.create();
+        let ana = open.account("ana@example.org", QuotaLimit::default()).await;
+        let inbox = open.mailbox(ana, "INBOX");
+        for subject in ["one", "two", "three"] {
+            open.deliver(&[ana], &message(subject, 800)).await.unwrap();
+        }
+        open.flag(ana, inbox.id, &[Uid::new(2)], SystemFlag::Seen).await;
+        // The same message twice in one mailbox.
+        let permit = open.permit(Action::Copy, Some(ana));
+        open.store.copy(permit, inbox.id, vec![Uid::new(3)], inbox.id).await.unwrap();
+        let then = contents(&open, ana, "INBOX");
+        let at = tick(&world);
+        delete(&open, ana, inbox.id, Uid::new(1)).await;
+        delete(&open, ana, inbox.id, Uid::new(4)).await;
+        open.flag(ana, inbox.id, &[Uid::new(2)], SystemFlag::Flagged).await;
+        let permit = open.permit(Action::Delete, Some(ana));
+        open.store.delete_mailbox(permit, open.mailbox(ana, "Archive/2026").id).await.unwrap();
+        open.deliver(&[ana], &message("later", 800)).await.unwrap();
+        let (before, used) = (now(&open, ana), open.store.quota(ana).unwrap());
+        let watched = open.view(ana, inbox.id);
+
+        let past = moment(&open, ana, at).await;
+        let plan = rewind(&open, &past, Some("INBOX"), true).await.unwrap();
+        assert_eq!(plan, [(String::from("INBOX"), 2, 2, 1)]);
+        assert_eq!((now(&open, ana), open.store.quota(ana).unwrap()), (before.clone(), used));
+        assert_eq!(rewind(&open, &past, Some("INBOX"), false).await.unwrap(), plan);
+        assert_eq!(contents(&open, ana, "INBOX"), then);
+        assert_eq!(contents(&open, ana, "Aside/INBOX"), [(0, message("later", 800))]);
+        let row = open.mailbox(ana, "INBOX");
+        assert!(row.uid_validity > inbox.uid_validity);
+        let uids: Vec<u32> = open.entries(ana, inbox.id).iter().map(|entry| entry.uid.get()).collect();
+        assert_eq!(uids, [6, 7, 8, 9]);
+        // Who has it open sees the new messages, not the old ones under new numbers.
+        assert_eq!(watched.snapshot().iter().map(|(_, entry)| entry.uid.get()).collect::<Vec<_>>(), uids);
+        let used = open.store.quota(ana).unwrap();
+        assert_eq!(used.messages_used, 4);
+        open.check();
+
+        // All of it: the mailbox that was deleted is there again.
+        let all = rewind(&open, &past, None, false).await.unwrap();
+        let names: Vec<&str> = all.iter().map(|(name, ..)| name.as_str()).collect();
+        assert_eq!(names, ["Archive", "Archive/2026", "INBOX", "Trash"]);
+        assert_eq!(contents(&open, ana, "INBOX"), then);
+        assert!(matches!(rewind(&open, &past, Some("Nowhere"), false).await, Err(StoreError::Missing(_))));
+        let wrong = open.permit(Action::Restore, Some(ana));
+        assert!(matches!(
+            open.store.rewind(wrong, &past, None, name("Aside"), false).await,
+            Err(StoreError::WrongPermit)
+        ));
+        open.check();
+        drop(open);
+        let open = world.open();
+        assert_eq!(contents(&open, ana, "INBOX"), then);
+        open.check();
+    });
+}
+
+#[test]
+fn a_rewinding_over_quota_leaves_everything() {
+    both(|world| async move {
+        let open = world.create();
+        let limit = QuotaLimit { bytes: None, messages: Some(2) };
+        let ana = open.account("ana@example.org", limit).await;
+        let inbox = open.mailbox(ana, "INBOX").id;
+        open.deliver(&[ana], &message("one", 400)).await.unwrap();
+        open.deliver(&[ana], &message("two", 400)).await.unwrap();
+        let at = tick(&world);
+        delete(&open, ana, inbox, Uid::new(1)).await;
+        open.deliver(&[ana], &message("later", 400)).await.unwrap();
+        let before = now(&open, ana);
+        let past = moment(&open, ana, at).await;
+        for dry_run in [true, false] {
+            let refused = rewind(&open, &past, None, dry_run).await;
+            assert!(matches!(refused, Err(StoreError::OverQuota { .. })), "{refused:?}");
+        }
+        assert_eq!(now(&open, ana), before);
+        open.check();
+    });
+}
+
+#[test]
+fn hours_with_changes_are_listed_while_the_window_reaches_them() {
+    both(|world| async move {
+        use pli_io::Clock as _;
+        const HOUR: i64 = 3_600_000;
+        let hour = |time: UnixMillis| UnixMillis(time.0 - time.0.rem_euclid(HOUR));
+        let open = world.create();
+        let ana = open.account("ana@example.org", QuotaLimit::default()).await;
+        let bob = open.account("bob@example.org", QuotaLimit::default()).await;
+        let start = hour(world.clock.now());
+        let hours = |account| open.store.changed_hours(&open.permit(Action::Past, Some(account))).unwrap();
+        world.clock.set(start.plus_ms(5 * HOUR + 60_000));
+        open.deliver(&[ana], &message("five hours later", 400)).await.unwrap();
+        open.deliver(&[ana], &message("again", 400)).await.unwrap();
+        world.clock.set(start.plus_ms(30 * HOUR));
+        open.flag(ana, open.mailbox(ana, "INBOX").id, &[Uid::new(1)], SystemFlag::Seen).await;
+        assert_eq!(hours(ana), [start, start.plus_ms(5 * HOUR), start.plus_ms(30 * HOUR)]);
+        assert_eq!(hours(bob), [start]);
+        open.store.set_retention(Duration::from_secs(24 * 3600));
+        assert_eq!(hours(ana), [start.plus_ms(30 * HOUR)]);
+        open.check();
+        // The rows of days out of reach go with the first change of a day.
+        world.clock.set(start.plus_ms(100 * HOUR));
+        open.deliver(&[ana], &message("days later", 400)).await.unwrap();
+        open.store.set_retention(Duration::from_secs(1000 * 3600));
+        assert_eq!(hours(ana), [start.plus_ms(100 * HOUR)]);
+        let permit = open.permit(Action::AccountRemove, Some(ana));
+        open.store.remove_account(permit, ana).await.unwrap();
+        open.check();
+    });
+}
+
+/// A moment after a snapshot round is made from it alone; one before it is refused once the log's beginning is gone.
+#[test]
+fn a_moment_after_a_round_needs_nothing_before_it() {
+    both(|world| async move {
+        let open = world.create();
+        open.store.set_segment_bytes_max(8 << 10);
+        let ana = open.account("ana@example.org", QuotaLimit::default()).await;
+        let early = tick(&world);
+        for number in 0..30 {
+            open.deliver(&[ana], &message(&format!("m{number}"), 900)).await.unwrap();
+        }
+        open.store.snapshot(open.permit(Action::Verify, None)).await.unwrap();
+        let at = tick(&world);
+        let before = now(&open, ana);
+        delete(&open, ana, open.mailbox(ana, "INBOX").id, Uid::new(4)).await;
+        tick(&world);
+        std::fs::remove_file(world.dir.join("segments/00000001.seg")).unwrap();
+        std::fs::remove_file(world.dir.join("segments/00000002.seg")).unwrap();
+        assert_eq!(then(&open, ana, at).await, before);
+        let refused = open.store.moment(&open.permit(Action::Past, Some(ana)), early).await;
+        assert!(matches!(refused, Err(StoreError::Past(PastError::TooOld { .. }))), "{refused:?}");
     });
 }

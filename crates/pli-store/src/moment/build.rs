@@ -1,6 +1,6 @@
 //! Replays the log up to a moment, and keeps one account's rows.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
 
@@ -8,27 +8,65 @@ use pli_io::OpenMode;
 use pli_types::{AccountId, BodyId, UnixMillis};
 
 use super::Moment;
+use super::snapshots::Snapshots;
 use crate::engine::Engine;
-use crate::error::StoreError;
+use crate::error::{PastError, StoreError};
 use crate::index::memory::MemoryIndex;
 use crate::index::{Index, IndexError};
 use crate::log::batch::decode_batch;
 use crate::log::frame::FrameKind;
 use crate::log::segment::{SEGMENT_START, Segment};
+use crate::log::snapshot::decode_snapshot;
 use crate::log::walk::{read_frame, read_header, resume};
 use crate::open::list_segments;
-use crate::rows::log::LogPlace;
+use crate::rows::log::{LogPlace, RoundRow};
 use crate::rows::mail::MessageRow;
 use crate::rows::{Key, Row, RowStore, Table, keys};
 
 /// What a row costs in the map besides its bytes.
 const ROW_BYTES: u64 = 96;
 
-/// Makes the moment.
+/// Makes the moment: from the newest snapshot round that had ended by then, else from the log's beginning.
 pub(super) fn build(engine: &Engine, account: AccountId, at: UnixMillis) -> Result<Moment, StoreError> {
-    let mut replay = Replay::new(engine, account);
-    let segments = segments(engine, LogPlace { segment: 0, offset: SEGMENT_START })?;
-    replay.run(&segments, at)?;
+    let mut rounds = engine.rows.list::<RoundRow>(&Key::new(Table::Round))?;
+    rounds.retain(|(_, round)| round.ended <= at);
+    for (_, round) in rounds.into_iter().rev() {
+        if let Some(moment) = from(engine, account, at, Some(round))? {
+            return Ok(moment);
+        }
+    }
+    match from(engine, account, at, None)? {
+        Some(moment) => Ok(moment),
+        // Its beginning is gone, and no round is as old.
+        None => {
+            let rounds = engine.rows.list::<RoundRow>(&Key::new(Table::Round))?;
+            let earliest = rounds.first().map_or_else(|| engine.now(), |(_, round)| round.ended);
+            Err(PastError::TooOld { earliest }.into())
+        }
+    }
+}
+
+/// The same from one base; `None` if the log does not have all that it takes.
+fn from(
+    engine: &Engine,
+    account: AccountId,
+    at: UnixMillis,
+    round: Option<RoundRow>,
+) -> Result<Option<Moment>, StoreError> {
+    let start = round.map_or(LogPlace { segment: 1, offset: SEGMENT_START }, |round| round.start);
+    let mut stretches = segments(engine, start)?;
+    // An empty log has no segment yet.
+    if stretches.first().is_some_and(|first| first.segment.header.number != start.segment) {
+        return Ok(None);
+    }
+    let last = stretches.iter().rposition(|stretch| stretch.segment.header.created <= at).unwrap_or(0);
+    stretches.truncate(last.saturating_add(1));
+    let mut replay = Replay::new(engine, account, round);
+    let end = replay.run(&stretches, at)?;
+    // A clock that was set back: the round is not all there by then.
+    if round.is_some_and(|round| end < round.end) {
+        return Ok(None);
+    }
     let bytes = replay
         .rows
         .iter()
@@ -38,14 +76,14 @@ pub(super) fn build(engine: &Engine, account: AccountId, at: UnixMillis) -> Resu
     let rows = replay.rows.into_iter().map(|(key, value)| (key, Some(value))).collect();
     index.apply(rows).map_err(|error: IndexError| StoreError::Stopped(error.to_string()))?;
     let rows = RowStore::plain(Arc::new(index), Arc::clone(&engine.keys));
-    Ok(Moment { account, at, rows, bytes, is_whole: replay.is_whole })
+    Ok(Some(Moment { account, at, rows, bytes, is_whole: replay.is_whole }))
 }
 
 /// A part of the log.
-struct Stretch {
-    segment: Segment,
+pub(super) struct Stretch {
+    pub(super) segment: Segment,
     from: u64,
-    until: u64,
+    pub(super) until: u64,
 }
 
 /// The log from a place on, as far as the index has it.
@@ -79,109 +117,157 @@ fn segments(engine: &Engine, start: LogPlace) -> io::Result<Vec<Stretch>> {
     Ok(stretches)
 }
 
-/// Row changes of one batch, as far as they matter.
-type Changes = Vec<(Key, Option<Vec<u8>>)>;
+/// A frame that may change rows.
+#[derive(Clone, Copy)]
+pub(super) struct Frame {
+    pub(super) stretch: usize,
+    pub(super) place: LogPlace,
+    pub(super) kind: FrameKind,
+}
+
+/// Row changes of one frame, as far as they matter.
+#[derive(Default)]
+struct Changes {
+    /// A snapshot's range: whatever rows there are in it go first.
+    range: Option<(Vec<u8>, Vec<u8>)>,
+    rows: Vec<(Key, Option<Vec<u8>>)>,
+}
 
 struct Replay<'a> {
     engine: &'a Engine,
     account: AccountId,
+    round: Option<RoundRow>,
     rows: BTreeMap<Key, Vec<u8>>,
     /// Mailboxes that the account ever had.
-    mailboxes: HashSet<u64>,
+    mailboxes: BTreeSet<u64>,
     /// Bodies that its messages ever used, and whether their row of that time is all there is.
     bodies: HashMap<BodyId, Option<bool>>,
     is_whole: bool,
 }
 
 impl<'a> Replay<'a> {
-    fn new(engine: &'a Engine, account: AccountId) -> Self {
-        let (rows, mailboxes, bodies) = (BTreeMap::new(), HashSet::new(), HashMap::new());
-        Self { engine, account, rows, mailboxes, bodies, is_whole: true }
+    fn new(engine: &'a Engine, account: AccountId, round: Option<RoundRow>) -> Self {
+        let (rows, mailboxes, bodies) = (BTreeMap::new(), BTreeSet::new(), HashMap::new());
+        Self { engine, account, round, rows, mailboxes, bodies, is_whole: true }
     }
 
-    /// Everything up to the last batch whose time is not later than `at`. A clock that was set back leaves later times
-    /// before earlier ones: they count, as all that stands before that batch.
-    fn run(&mut self, stretches: &[Stretch], at: UnixMillis) -> Result<(), StoreError> {
-        let last = stretches.iter().rposition(|stretch| stretch.segment.header.created <= at).unwrap_or(0);
-        for (index, stretch) in stretches.iter().enumerate().take(last.saturating_add(1)) {
-            let mut waiting: Vec<Changes> = Vec::new();
-            self.walk(stretch, |replay, time, changes| {
-                if index < last {
-                    replay.apply(changes);
-                } else {
-                    // Only what a batch in time follows counts.
-                    waiting.push(changes);
-                    if time <= at {
-                        waiting.drain(..).for_each(|changes| replay.apply(changes));
-                    }
-                }
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Visits the batches of a stretch; bodies are passed over by their headers.
-    fn walk(
-        &mut self,
-        stretch: &Stretch,
-        mut visit: impl FnMut(&mut Self, UnixMillis, Changes),
-    ) -> Result<(), StoreError> {
-        let Stretch { segment, until, .. } = stretch;
-        let until = *until;
-        let mut offset = stretch.from;
-        while offset < until {
-            let Some(header) = read_header(segment, offset, until)? else {
-                offset = self.damaged(segment, offset, until)?;
-                continue;
-            };
-            let next = offset.saturating_add(header.frame_bytes());
-            match header.kind {
-                FrameKind::Batch => match self.batch(segment, offset, until)? {
-                    Some((time, changes)) => visit(self, time, changes),
-                    None => {
-                        offset = self.damaged(segment, offset, until)?;
-                        continue;
-                    }
+    /// Everything up to the last batch whose time is not later than `at`; returns its place. A clock that was set back
+    /// leaves later times before earlier ones: they count, as all that stands before that batch.
+    fn run(&mut self, stretches: &[Stretch], at: UnixMillis) -> Result<LogPlace, StoreError> {
+        let frames = self.frames(stretches)?;
+        let mut snapshots = Snapshots::new(stretches, &frames, self.round);
+        let last = stretches.len().saturating_sub(1);
+        let mut waiting: Vec<Changes> = Vec::new();
+        let mut end = LogPlace::default();
+        for frame in &frames {
+            let Some(stretch) = stretches.get(frame.stretch) else { continue };
+            let (changes, time) = match frame.kind {
+                FrameKind::Snapshot => (self.snapshot(&mut snapshots, frame.place)?, None),
+                _ => match self.batch(stretch, frame.place.offset)? {
+                    Some((time, changes)) => (Some(changes), Some(time)),
+                    None => (None, None),
                 },
-                // A length that does not lead to a frame is not believed.
-                _ if next < until && read_header(segment, next, until)?.is_none() => {
-                    if read_frame(segment, offset, until)?.is_none() {
-                        offset = self.damaged(segment, offset, until)?;
-                        continue;
-                    }
-                }
-                _ => {}
+            };
+            waiting.extend(changes);
+            // In the last segment only what a batch in time follows counts.
+            if frame.stretch < last || time.is_some_and(|time| time <= at) {
+                end = frame.place;
+                waiting.drain(..).for_each(|changes| self.apply(changes));
             }
-            offset = next;
         }
-        Ok(())
+        Ok(end)
     }
 
-    fn damaged(&mut self, segment: &Segment, offset: u64, until: u64) -> Result<u64, StoreError> {
+    /// Where batches and snapshot frames stand. Only headers are read; a length that does not lead to a frame is not
+    /// believed.
+    fn frames(&mut self, stretches: &[Stretch]) -> Result<Vec<Frame>, StoreError> {
+        let mut frames = Vec::new();
+        for (number, stretch) in stretches.iter().enumerate() {
+            let Stretch { segment, until, .. } = stretch;
+            let mut offset = stretch.from;
+            while offset < *until {
+                let header = read_header(segment, offset, *until)?;
+                let next = header.map_or(offset, |header| offset.saturating_add(header.frame_bytes()));
+                let leads_on = next >= *until || read_header(segment, next, *until)?.is_some();
+                let Some(header) =
+                    header.filter(|_| leads_on || matches!(read_frame(segment, offset, *until), Ok(Some(_))))
+                else {
+                    self.damaged(segment, offset);
+                    offset = resume(segment, offset, *until)?;
+                    continue;
+                };
+                if matches!(header.kind, FrameKind::Batch | FrameKind::Snapshot) {
+                    let place = LogPlace { segment: segment.header.number, offset };
+                    frames.push(Frame { stretch: number, place, kind: header.kind });
+                }
+                offset = next;
+            }
+        }
+        Ok(frames)
+    }
+
+    fn damaged(&mut self, segment: &Segment, offset: u64) {
         tracing::error!(segment = segment.header.number, offset, "a frame is damaged; what it holds is missing");
         self.is_whole = false;
-        Ok(resume(segment, offset, until)?)
     }
 
-    fn batch(
-        &mut self,
-        segment: &Segment,
-        offset: u64,
-        until: u64,
-    ) -> Result<Option<(UnixMillis, Changes)>, StoreError> {
-        let Some((_, payload, _)) = read_frame(segment, offset, until)? else { return Ok(None) };
-        let Some((time, rows)) = decode_batch(&payload) else { return Ok(None) };
-        let mut changes = Changes::new();
+    fn batch(&mut self, stretch: &Stretch, offset: u64) -> Result<Option<(UnixMillis, Changes)>, StoreError> {
+        let payload = read_frame(&stretch.segment, offset, stretch.until)?;
+        let Some((time, rows)) = payload.as_ref().and_then(|(_, payload, _)| decode_batch(payload)) else {
+            self.damaged(&stretch.segment, offset);
+            return Ok(None);
+        };
+        let mut changes = Changes::default();
         for (key, value) in rows {
             if self.wants(&key, value)? {
-                changes.push((key, value.map(<[u8]>::to_vec)));
+                changes.rows.push((key, value.map(<[u8]>::to_vec)));
             }
         }
         Ok(Some((time, changes)))
     }
 
+    /// A frame of the round, if it can hold rows of the account.
+    fn snapshot(&mut self, snapshots: &mut Snapshots<'_>, place: LogPlace) -> Result<Option<Changes>, StoreError> {
+        let Some(number) = snapshots.number(place) else { return Ok(None) };
+        let id = self.account.get();
+        let own = |table: Table| Key::new(table).u64(id);
+        let mut wanted: Vec<Key> = [
+            Table::Account,
+            Table::AccountState,
+            Table::Mailbox,
+            Table::MailboxName,
+            Table::Subscription,
+            Table::Message,
+        ]
+        .map(own)
+        .to_vec();
+        wanted.extend(self.mailboxes.iter().map(|mailbox| Key::new(Table::Entries).u64(*mailbox)));
+        if !snapshots.may_hold(number, &wanted)? {
+            return Ok(None);
+        }
+        let Some(payload) = snapshots.read(number)? else {
+            self.is_whole = false;
+            return Ok(None);
+        };
+        let Some((head, rows)) = decode_snapshot(&payload) else {
+            self.is_whole = false;
+            return Ok(None);
+        };
+        let mut changes = Changes { range: Some((head.from, head.to)), rows: Vec::new() };
+        for (key, value) in rows {
+            // Every body that a moment after a round knows has a row of today or a gone row.
+            if key.table() != Some(Table::Body) && self.wants(&key, Some(value))? {
+                changes.rows.push((key, Some(value.to_vec())));
+            }
+        }
+        Ok(Some(changes))
+    }
+
     fn apply(&mut self, changes: Changes) {
-        for (key, value) in changes {
+        if let Some((from, to)) = changes.range {
+            self.rows.retain(|key, _| **key < *from || (!to.is_empty() && **key >= *to));
+        }
+        for (key, value) in changes.rows {
             match value {
                 Some(value) => self.rows.insert(key, value),
                 None => self.rows.remove(&key),

@@ -6,6 +6,7 @@ use pli_types::{AccountId, Address, ByteCount, MailboxName};
 use super::Result;
 use crate::error::StoreError;
 use crate::model::{Account, AccountChange, Alias, Domain, Mailbox, NewAccount, Quota};
+use crate::moment::hours::ChangedHours;
 use crate::rows::directory::Blob;
 use crate::rows::mail::{AccountState, MessageRow};
 use crate::rows::{Key, keys};
@@ -94,6 +95,9 @@ impl Txn<'_> {
             self.delete(key);
         }
         for (key, _) in self.list::<Blob>(&keys::epochs(id))? {
+            self.delete(key);
+        }
+        for (key, _) in self.list::<ChangedHours>(&keys::changed_days(id))? {
             self.delete(key);
         }
         self.delete(keys::account_key(id));

@@ -160,6 +160,8 @@ tables! {
     AuditTree = 0x42,
     /// class, month: the key of log entries, wrapped by K0
     LogKey = 0x44,
+    /// account, day: hours in which something of it changed
+    ChangedHours = 0x59,
 }
 
 /// Keys of all rows.
@@ -256,6 +258,12 @@ pub(crate) mod keys {
     }
     pub(crate) fn audit_tile(level: u8, index: u64) -> Key {
         Key::new(Table::AuditTile).raw(&[level]).u64(index)
+    }
+    pub(crate) fn changed_days(account: AccountId) -> Key {
+        Key::new(Table::ChangedHours).u64(account.get())
+    }
+    pub(crate) fn changed_day(account: AccountId, day: u32) -> Key {
+        changed_days(account).u32(day)
     }
     pub(crate) const fn audit_tree() -> Key {
         Key::new(Table::AuditTree)
