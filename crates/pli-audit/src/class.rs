@@ -42,6 +42,7 @@ impl Class {
             | Action::Inspect
             | Action::Rewind
             | Action::Verify
+            | Action::Compact
             | Action::Operate => Self::Administration,
             Action::KeyRotate => Self::Key,
             _ => Self::Protocol,

@@ -17,6 +17,7 @@ use crate::log::batch::encode_batch;
 use crate::log::writer::{LogWriter, Position, WriteError};
 use crate::moment::hours;
 use crate::open::{ReplayError, open_index, rebuild_bases, record_position, replay};
+use crate::open::{ReplayError, open_index, rebuild_bases, replay};
 use crate::permit::Durable;
 use crate::queue::{Job, Reply, Rewraps, Taken};
 use crate::rows::mail::MessageRow;
@@ -99,7 +100,12 @@ impl Committer {
         if idle && !(due && self.audit.is_unsigned()) && !snapshot {
             return;
         }
-        let (segment, offset) = match self.log.begin(now, engine.segment_bytes_max.load(Ordering::Relaxed)) {
+        let most = if engine.roll_wanted.swap(false, Ordering::AcqRel) {
+            0
+        } else {
+            engine.segment_bytes_max.load(Ordering::Relaxed)
+        };
+        let (segment, offset) = match self.log.begin(now, most) {
             Ok(place) => place,
             Err(error) => return self.refuse(taken.jobs, error),
         };
@@ -288,18 +294,12 @@ impl Committer {
         self.last_flush = monotonic;
         self.engine.progress.lock().unflushed = 0;
         let engine = Arc::clone(&self.engine);
-        let flush = move || {
-            let index = engine.rows.index();
-            let flushed = index.flush().and_then(|()| record_position(&engine.rows, &*index, &progress.applied));
-            if let Err(error) = flushed {
-                engine.rows.fail(&error);
-            }
-        };
-        // One at a time: the last one's position must be the last one recorded.
+        // One at a time.
         self.join_flush();
         if now {
-            return flush();
+            return engine.flush_index();
         }
+        let flush = move || engine.flush_index();
         // A flush must not hold up commits.
         match std::thread::Builder::new().name(String::from("index-flush")).spawn(flush) {
             Ok(thread) => self.flushing = Some(thread),

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use pli_crypto::{Aad, AccountKeyBlob, Epoch, EpochBlob, EpochPublic, KeyStore};
@@ -13,15 +14,16 @@ use tokio::sync::watch;
 
 use crate::audit::LogKeys;
 use crate::body::{BodyPlace, Compressors, Decompressors};
-use crate::error::StoreError;
+use crate::error::{Damaged, StoreError};
 use crate::keys::StoreKeys;
-use crate::limits::{DELIVERY_KEYS_MAX, OPEN_SEGMENTS_MAX, RETENTION_MS};
+use crate::limits::{CLOCK_JUMP_MS, DELIVERY_KEYS_MAX, OPEN_SEGMENTS_MAX, RETENTION_MS};
 use crate::log::segment::{SEGMENT_BYTES_MAX, segment_path};
 use crate::log::writer::Position;
 use crate::moment::Moments;
+use crate::open::record_position;
 use crate::queue::CommitQueue;
 use crate::rows::directory::Blob;
-use crate::rows::mail::Globals;
+use crate::rows::mail::{BodyRow, Globals};
 use crate::rows::{RowStore, decode, keys};
 use crate::salvage::DamagedMessages;
 use crate::store::IndexEngine;
@@ -86,6 +88,16 @@ pub(crate) struct Engine {
     pub(crate) snapshots_asked: AtomicU64,
     /// How many of these have been answered by a round that began later.
     pub(crate) snapshots_served: watch::Sender<u64>,
+    /// The segment being written is to end with the next group.
+    pub(crate) roll_wanted: AtomicBool,
+    /// Segment of the position that the index on disk goes on from.
+    pub(crate) flushed_segment: AtomicU32,
+    /// Held while the index is flushed.
+    flush: Mutex<()>,
+    /// Held by a compaction.
+    pub(crate) compacting: tokio::sync::Mutex<()>,
+    /// Both clocks at the start.
+    started: (UnixMillis, Duration),
     /// How long the past stays within reach, in milliseconds.
     pub(crate) retention_ms: AtomicU64,
     /// Moments of the past that are in use or were lately.
@@ -112,6 +124,9 @@ pub(crate) struct Parts {
 
 impl Engine {
     pub(crate) fn new(parts: Parts) -> Self {
+        let started = (parts.env.clock.now(), parts.env.clock.monotonic());
+        let is_memory = parts.engine == IndexEngine::Memory;
+        let flushed = if is_memory { u32::MAX } else { parts.applied.segment };
         Self {
             env: parts.env,
             dir: parts.dir,
@@ -137,6 +152,11 @@ impl Engine {
             segment_bytes_max: AtomicU64::new(SEGMENT_BYTES_MAX),
             snapshots_asked: AtomicU64::new(0),
             snapshots_served: watch::Sender::new(0),
+            roll_wanted: AtomicBool::new(false),
+            flushed_segment: AtomicU32::new(flushed),
+            flush: Mutex::new(()),
+            compacting: tokio::sync::Mutex::new(()),
+            started,
             retention_ms: AtomicU64::new(RETENTION_MS),
             moments: Moments::default(),
             damaged: DamagedMessages::default(),
@@ -183,6 +203,49 @@ impl Engine {
         }
         files.insert(number, Arc::clone(&file));
         Ok(file)
+    }
+
+    /// A body's row and the file that it stands in. A compaction may have moved it since its row was read.
+    pub(crate) fn body_file(&self, id: BodyId, row: BodyRow) -> Result<(BodyRow, Arc<dyn DiskFile>)> {
+        match self.segment_file(row.segment) {
+            Ok(file) => Ok((row, file)),
+            Err(StoreError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+                let again: Option<BodyRow> = self.rows.load(&keys::body(id))?;
+                let again = again.filter(|again| again.segment != row.segment);
+                let row = again.ok_or(StoreError::Damaged(Damaged::Row("body")))?;
+                let file = self.segment_file(row.segment)?;
+                Ok((row, file))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes the index durable as far as it is now, and records how far that is. A failure makes it anew.
+    pub(crate) fn flush_index(&self) {
+        if self.engine == IndexEngine::Memory {
+            return;
+        }
+        // The position recorded last must be the newest.
+        let _one = self.flush.lock();
+        let applied = self.progress.lock().applied;
+        let index = self.rows.index();
+        match index.flush().and_then(|()| record_position(&self.rows, &*index, &applied)) {
+            Ok(()) => self.flushed_segment.store(applied.segment, Ordering::Release),
+            Err(error) => drop(self.rows.fail(&error)),
+        }
+    }
+
+    /// Lets go of a segment's file.
+    pub(crate) fn forget_segment(&self, number: u32) {
+        self.files.lock().remove(&number);
+    }
+
+    /// Whether the wall clock has run ahead of the monotonic one since the start: then no retention window ends.
+    pub(crate) fn clock_jumped(&self) -> bool {
+        let (wall, monotonic) = self.started;
+        let passed = self.env.clock.monotonic().saturating_sub(monotonic);
+        let passed = i64::try_from(passed.as_millis()).unwrap_or(i64::MAX);
+        self.now().0.saturating_sub(wall.0).saturating_sub(passed) > CLOCK_JUMP_MS
     }
 
     pub(crate) fn body_place<'a>(&'a self, file: &'a dyn DiskFile) -> BodyPlace<'a> {

@@ -19,6 +19,7 @@ mod body;
 mod change;
 mod codec;
 mod commit;
+mod compact;
 mod engine;
 mod error;
 mod fill;
@@ -44,6 +45,7 @@ mod view;
 mod views;
 
 pub use body::Prepared;
+pub use compact::{Compacted, Compaction};
 pub use error::{Damaged, OpenError, PastError, StoreError};
 pub use model::*;
 pub use moment::Moment;

@@ -72,3 +72,13 @@ pub(crate) const FILL_BATCH_ROWS: usize = 4096;
 pub(crate) const DAMAGED_MESSAGES_MAX: usize = 10_000;
 /// A damaged summary is made again from its message up to this size.
 pub(crate) const SUMMARY_AGAIN_BYTES_MAX: u64 = 64 << 20;
+/// An old segment with a smaller share of live bytes is rewritten.
+pub(crate) const COMPACT_LIVE_PERCENT: u64 = 75;
+/// Live bytes that one compaction in the background moves.
+pub(crate) const COMPACT_CALL_BYTES: u64 = 1 << 30;
+/// Bytes that one commit of a compaction moves.
+pub(crate) const COMPACT_BATCH_BYTES: usize = 512 << 10;
+/// Milliseconds past the retention window after which expired bytes go, whatever else their segment holds: 7 days.
+pub(crate) const PURGE_GRACE_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+/// Milliseconds by which the wall clock may run ahead of the monotonic one before nothing is purged any more.
+pub(crate) const CLOCK_JUMP_MS: i64 = 5 * 60 * 1000;

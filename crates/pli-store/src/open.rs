@@ -82,6 +82,8 @@ pub(crate) struct Replayed {
     pub(crate) next_number: u32,
     /// Up to where the index has it.
     pub(crate) applied: Position,
+    /// The position that the index was found at.
+    pub(crate) found: Option<Position>,
     /// Batches applied.
     pub(crate) batches: u64,
     /// Where an index without a position was begun; frames before it are not applied, snapshots after it are.
@@ -120,6 +122,7 @@ fn read_log(
     let disk = &*env.disk;
     let mut numbers = list_segments(disk, dir)?;
     // A tail needs no snapshots: what they hold is in the index.
+    let found = position;
     let from = if position.is_some() { None } else { Some(base.unwrap_or_default()) };
     let position = position.unwrap_or_default();
     // An index that is ahead of the log, or so far behind that the log begins after it, belongs to another log.
@@ -127,7 +130,7 @@ fn read_log(
         return Err(ReplayError::Index);
     }
     let next_number = numbers.last().copied().unwrap_or(0).saturating_add(1);
-    let mut out = Replayed { next_number, from, ..Replayed::default() };
+    let mut out = Replayed { next_number, from, found, ..Replayed::default() };
     let first = from.map_or(position.segment, |from| from.segment);
     numbers.retain(|number| *number >= first);
     let mut segments = Vec::with_capacity(numbers.len());

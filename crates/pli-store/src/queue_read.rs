@@ -81,7 +81,7 @@ impl Store {
         let damaged = || StoreError::Damaged(Damaged::Body(body));
         let (row, wrapped) = row.zip(wrapped).ok_or_else(damaged)?;
         let key = self.queue_key(body, &wrapped)?.derive();
-        let file = engine.segment_file(row.segment)?;
+        let (row, file) = engine.body_file(body, row)?;
         read(&engine.body_place(&*file), body, &row, &key, None)
     }
     /// The queue's copy of a message key.

@@ -184,7 +184,7 @@ impl Reader<'_> {
     pub(crate) fn read_body(&self, keys: &Opened, email: EmailId, range: Option<ByteRange>) -> Result<Bytes> {
         let (message, body) = self.rows(email)?;
         let keys = self.message_keys(keys, email, &message)?;
-        let file = self.engine.segment_file(body.segment)?;
+        let (body, file) = self.engine.body_file(message.body, body)?;
         read(&self.engine.body_place(&*file), message.body, &body, &keys, range)
     }
 }

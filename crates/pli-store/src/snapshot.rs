@@ -170,8 +170,11 @@ impl Rounds {
     }
 }
 
+/// Rows of a range of keys.
+type Rows = Vec<(Key, Vec<u8>)>;
+
 /// Rows from a key on, up to a frame's worth; and the first key after them, empty at the end.
-fn range(rows: &RowStore, from: &[u8]) -> Result<(Vec<(Key, Vec<u8>)>, Vec<u8>), StoreError> {
+fn range(rows: &RowStore, from: &[u8]) -> Result<(Rows, Vec<u8>), StoreError> {
     let mut found = Vec::new();
     let mut bytes = 0_usize;
     let mut to = Vec::new();
@@ -190,7 +193,7 @@ fn range(rows: &RowStore, from: &[u8]) -> Result<(Vec<(Key, Vec<u8>)>, Vec<u8>),
 impl Store {
     /// Writes the whole index into the log as a snapshot round, and waits until it is there.
     pub async fn snapshot(&self, permit: Permit) -> Result<(), StoreError> {
-        allowed(&permit, &[Action::Verify, Action::KeyRotate], None)?;
+        allowed(&permit, &[Action::Compact, Action::Verify], None)?;
         self.snapshot_round().await
     }
     pub(crate) async fn snapshot_round(&self) -> Result<(), StoreError> {

@@ -381,7 +381,7 @@ fn recover(
         if rows.load::<Globals>(&keys::globals()).is_err() {
             return Ok(None);
         }
-        let recorded = replayed.batches == 0
+        let recorded = replayed.found == Some(replayed.applied)
             || index.flush().and_then(|()| record_position(&rows, &*index, &replayed.applied)).is_ok();
         if !recorded {
             return Ok(None);

@@ -279,15 +279,10 @@ impl<'a> Txn<'a> {
 
     /// Gives a body its place in the log; its row is the caller's.
     pub(crate) fn place_body(&mut self, prepared: &Prepared) -> BodyRow {
-        let before = self.group.body_bytes.saturating_add(self.own.body_bytes);
-        let offset = self.base.offset.saturating_add(before);
-        let length = u32::try_from(prepared.payload.len()).unwrap_or(u32::MAX);
-        self.own.body_bytes = self.own.body_bytes.saturating_add(frame_bytes(length.into()));
-        self.own.bodies.push(BodyFrame { payload: Arc::clone(&prepared.payload), digest: prepared.sealed_digest });
-        BodyRow {
-            segment: self.base.segment,
-            offset,
-            length,
+        let mut row = BodyRow {
+            segment: 0,
+            offset: 0,
+            length: 0,
             size: prepared.size().get(),
             digest: prepared.digest,
             sealed_digest: prepared.sealed_digest,
@@ -295,7 +290,19 @@ impl<'a> Txn<'a> {
             queued: 0,
             summary_version: 0,
             summary: prepared.sealed_summary.clone(),
-        }
+        };
+        let frame = BodyFrame { payload: Arc::clone(&prepared.payload), digest: prepared.sealed_digest };
+        self.place_frame(&mut row, frame);
+        row
+    }
+    /// Puts a body's frame into this group, and its place into its row.
+    pub(crate) fn place_frame(&mut self, row: &mut BodyRow, frame: BodyFrame) {
+        let before = self.group.body_bytes.saturating_add(self.own.body_bytes);
+        row.segment = self.base.segment;
+        row.offset = self.base.offset.saturating_add(before);
+        row.length = u32::try_from(frame.payload.len()).unwrap_or(u32::MAX);
+        self.own.body_bytes = self.own.body_bytes.saturating_add(frame_bytes(row.length.into()));
+        self.own.bodies.push(frame);
     }
 
     // ---- audit ----

@@ -22,6 +22,7 @@ use crate::open::list_segments;
 use crate::ops::allowed;
 use crate::permit::Permit;
 use crate::rows::directory::Blob;
+use crate::rows::log::DroppedRow;
 use crate::rows::mail::{AccountState, BodyRow, EntryBlock, MessageRow};
 use crate::rows::{Key, Row, Table, decode, keys};
 use crate::store::Store;
@@ -137,10 +138,17 @@ impl Store {
             .map(|previous| previous.length))
     }
 
+    fn was_dropped(&self, end: SegmentEnd) -> bool {
+        let row = self.engine().rows.load::<DroppedRow>(&keys::dropped(end.number));
+        matches!(row, Ok(Some(row)) if row.end == end)
+    }
+
     fn check_chain(&self, segment: &Segment, facts: &LogFacts, report: &mut VerifyReport) {
         let place = format!("segment {}, header", segment.header.number);
         match facts.previous {
             Some(previous) if previous == segment.header.previous => {}
+            // Compaction dropped what stood before it, and kept a record of how that ended.
+            _ if self.was_dropped(segment.header.previous) => {}
             Some(_) if facts.holes => {}
             None if segment.header.previous.number == 0 => {}
             _ => damage(report, "frame", place, "it does not follow the segment before"),

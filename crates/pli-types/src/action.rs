@@ -100,6 +100,8 @@ actions! {
     Verify => "verify",
     /// Make or rotate keys.
     KeyRotate => "key-rotate",
+    /// Remove from the disk what the retention window no longer holds.
+    Compact => "compact",
     /// Start and stop of the server, reload of its configuration.
     Operate => "operate",
 }

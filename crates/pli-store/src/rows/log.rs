@@ -37,21 +37,30 @@ pub(crate) struct DroppedRow {
     pub(crate) time: UnixMillis,
     /// How it ended; its number is the row's key.
     pub(crate) end: SegmentEnd,
+    /// How the segment before it ended, as its header said.
+    pub(crate) previous: SegmentEnd,
+}
+
+fn write_end(w: &mut Writer, end: SegmentEnd) {
+    w.u32(end.number).u64(end.length).u64(end.sequence).raw(&end.hash);
+}
+
+fn read_end(r: &mut Reader<'_>) -> Option<SegmentEnd> {
+    Some(SegmentEnd { number: r.u32()?, length: r.u64()?, sequence: r.u64()?, hash: r.array()? })
 }
 
 impl Row for DroppedRow {
     const NAME: &'static str = "dropped segment";
     fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new(1);
-        w.i64(self.time.0).u32(self.end.number).u64(self.end.length).u64(self.end.sequence).raw(&self.end.hash);
+        w.i64(self.time.0);
+        write_end(&mut w, self.end);
+        write_end(&mut w, self.previous);
         w.done()
     }
     fn decode(bytes: &[u8]) -> Option<Self> {
         let mut r = Reader::versioned(bytes, 1)?;
-        let row = Self {
-            time: UnixMillis(r.i64()?),
-            end: SegmentEnd { number: r.u32()?, length: r.u64()?, sequence: r.u64()?, hash: r.array()? },
-        };
+        let row = Self { time: UnixMillis(r.i64()?), end: read_end(&mut r)?, previous: read_end(&mut r)? };
         r.end().map(|()| row)
     }
 }
