@@ -16,7 +16,6 @@ use crate::limits::{
 use crate::log::batch::encode_batch;
 use crate::log::writer::{LogWriter, Position, WriteError};
 use crate::moment::hours;
-use crate::open::{ReplayError, open_index, rebuild_bases, record_position, replay};
 use crate::open::{ReplayError, open_index, rebuild_bases, replay};
 use crate::permit::Durable;
 use crate::queue::{Job, Reply, Rewraps, Taken};
