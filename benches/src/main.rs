@@ -11,6 +11,7 @@ mod corpus;
 mod measure;
 mod report;
 mod rows;
+mod store;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -108,6 +109,8 @@ enum Row {
     Append(rows::append::Append),
     /// From the end of DATA to EXISTS in an idle session.
     Exists(rows::exists::Exists),
+    /// The store alone: a large mailbox opened, its flags, its summaries.
+    StoreView(rows::store_view::StoreView),
     /// Only fdatasync of 4 KB.
     Disk,
     /// Medians of recorded lines, as JSON and Markdown.
@@ -138,6 +141,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Row::StartRss => rows::idle::start_rss(&common)?,
         Row::Append(row) => row.run(&common).await?,
         Row::Exists(row) => row.run(&common).await?,
+        Row::StoreView(row) => row.run(&common).await?,
         Row::Disk => rows::disk(&common)?,
         Row::Report(report) => return report.run(),
     };

@@ -5,6 +5,7 @@ pub mod exists;
 pub mod flags;
 pub mod idle;
 pub mod smtp;
+pub mod store_view;
 
 use std::time::Instant;
 

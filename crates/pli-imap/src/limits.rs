@@ -10,6 +10,11 @@ pub const BODY_CHUNK_BYTES: u64 = 1024 * 1024;
 pub const HOLE_BYTES: u64 = 64 * 1024;
 /// Messages that one step of FETCH or SEARCH takes before others get their turn.
 pub const BATCH_MESSAGES: usize = 128;
+/// Summaries that one step of FETCH reads at most: what it asks first is little, so that the first answer is out at
+/// once, and then grows to this.
+pub const LISTED_MESSAGES: usize = 256;
+/// And the little.
+pub const LISTED_MESSAGES_FIRST: usize = 16;
 /// A message in an APPEND is grown by what has come, not by what was announced; this much is reserved at most.
 pub const APPEND_RESERVE_BYTES: usize = 1024 * 1024;
 /// Commands in a row that were BAD before the session is closed with BYE.

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use pli_crypto::Opened;
 use pli_imap_proto::{FetchItem, Out, Partial, Section, SectionKind};
 use pli_mime::{PartKind, SectionPath, SectionSource, Summary, section_in_summary, section_range};
-use pli_store::{Damaged, MessageMeta, Reader, StoreError};
-use pli_types::{ByteCount, EmailId};
+use pli_store::{Damaged, Listed, Reader, StoreError};
+use pli_types::{ByteCount, EmailId, UnixMillis};
 
 use crate::limits::{BODY_CHUNK_BYTES, DECODE_BYTES_MAX};
 
@@ -97,13 +97,22 @@ impl Label<'_> {
     }
 }
 
+/// What a message's row says.
+#[derive(Clone, Copy)]
+pub struct Row {
+    /// RFC822.SIZE
+    pub size: ByteCount,
+    /// INTERNALDATE
+    pub received: UnixMillis,
+}
+
 /// A message under a reader.
 pub struct Message<'a> {
     reader: Reader<'a>,
     keys: &'a Opened,
     email: EmailId,
     /// Its row.
-    pub row: MessageMeta,
+    pub row: Row,
     summary: Option<Summary>,
     whole: Option<Bytes>,
     keep_whole: bool,
@@ -117,10 +126,31 @@ impl<'a> Message<'a> {
         if reader.is_damaged(email) {
             return Self::placeholder(reader, keys, email);
         }
-        let row = reader.message(email)?;
+        let one = |keys| reader.list(&[email], keys)?.pop().ok_or(StoreError::NoMessage)?;
+        let listed = match one(summary.then_some(keys)) {
+            // The row may be whole and the summary not, which is then made again.
+            Err(error) if summary && error.is_damage() => one(None)?,
+            other => other?,
+        };
+        Self::from_listed(reader, keys, email, listed, summary)
+    }
+
+    /// A message that was read together with others; with `summary`, it has one.
+    pub fn from_listed(
+        reader: Reader<'a>,
+        keys: &'a Opened,
+        email: EmailId,
+        listed: Listed,
+        summary: bool,
+    ) -> Result<Self, StoreError> {
+        if reader.is_damaged(email) {
+            return Self::placeholder(reader, keys, email);
+        }
+        let row = Row { size: listed.size, received: listed.received };
         let mut message =
-            Self { reader, keys, email, row, summary: None, whole: None, keep_whole: false, decoded: None };
+            Self { reader, keys, email, row, summary: listed.summary, whole: None, keep_whole: false, decoded: None };
         if summary {
+            // A large one is left out of lists.
             message.summary()?;
         }
         Ok(message)
@@ -130,13 +160,7 @@ impl<'a> Message<'a> {
     pub fn placeholder(reader: Reader<'a>, keys: &'a Opened, email: EmailId) -> Result<Self, StoreError> {
         let known = reader.salvage(email)?;
         let bytes = crate::placeholder::write(&known, reader.summary(keys, email).ok().as_ref());
-        let row = MessageMeta {
-            email,
-            body: known.body.unwrap_or_default(),
-            size: ByteCount::new(bytes.len() as u64),
-            received: known.received.unwrap_or_default(),
-            digest: pli_crypto::sha256(&bytes),
-        };
+        let row = Row { size: ByteCount::new(bytes.len() as u64), received: known.received.unwrap_or_default() };
         let summary = Some(pli_mime::summarise(&bytes, &pli_mime::Limits::default()));
         Ok(Self { reader, keys, email, row, summary, whole: Some(bytes), keep_whole: false, decoded: None })
     }

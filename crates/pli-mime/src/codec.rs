@@ -11,6 +11,9 @@ pub const FORMAT_VERSION: u8 = 1;
 /// More rows than this in one table is damage, whatever the limits were when it was written.
 const ROWS_MAX: u64 = 1 << 20;
 
+/// Rows for which room is made before they are read.
+const ROWS_RESERVED_MAX: usize = 256;
+
 /// Why bytes are no summary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum DecodeError {
@@ -247,7 +250,13 @@ impl Reader<'_> {
         if count > ROWS_MAX || count > self.0.len() as u64 {
             return Err(DecodeError::Malformed);
         }
-        (0..count).map(|_| read(self)).collect()
+        // Exactly as many as there are, so that no table is moved while it grows; many only as they are read.
+        let count = count as usize;
+        let mut rows = Vec::with_capacity(count.min(ROWS_RESERVED_MAX));
+        for _ in 0..count {
+            rows.push(read(self)?);
+        }
+        Ok(rows)
     }
     fn part(&mut self) -> Result<Part> {
         Ok(Part {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use pli_crypto::{Aad, ChunkRole, MessageKey, MessageKeys, StoreId, TAG_BYTES, sha256};
+use pli_crypto::{Aad, ChunkRole, MessageKey, MessageKeys, StoreId, SummaryKey, TAG_BYTES, sha256};
 use pli_io::DiskFile;
 use pli_mime::Summary;
 use pli_types::{BodyId, ByteCount};
@@ -215,26 +215,39 @@ fn seal_summary(
     sealed
 }
 
-/// Opens a body row's summary.
+/// What opening summaries needs besides.
+pub(crate) struct Scratch<'a> {
+    /// Serves for many.
+    pub(crate) buffer: &'a mut Vec<u8>,
+    /// A summary with more plain bytes is left closed.
+    pub(crate) bytes_max: usize,
+}
+
+/// Opens a body row's summary, `sealed` as it stands in the row. `None`: it is larger than wanted.
 pub(crate) fn open_summary(
     store: StoreId,
     decompressors: &Decompressors,
-    body: BodyId,
-    row: &BodyRow,
-    keys: &MessageKeys,
-) -> Result<Summary, StoreError> {
+    (body, version): (BodyId, u32),
+    sealed: &[u8],
+    keys: &SummaryKey,
+    scratch: Scratch<'_>,
+) -> Result<Option<Summary>, StoreError> {
     let damaged = || StoreError::Damaged(Damaged::Summary(body));
-    let version = row.summary_version;
-    let mut sealed = row.summary.clone();
     let aad = summary_aad(store, body, version).encode();
-    let plain = keys.open_chunk(ChunkRole::Summary, version, true, &aad, &mut sealed).map_err(|_| damaged())?;
+    let Scratch { buffer, bytes_max } = scratch;
+    buffer.clear();
+    buffer.extend_from_slice(sealed);
+    let plain = keys.open(version, &aad, buffer).map_err(|_| damaged())?;
     let mut r = Reader::new(plain);
     let length = r.u32().ok_or_else(damaged)?;
+    if (length & !COMPRESSED) as usize > bytes_max {
+        return Ok(None);
+    }
     if length & COMPRESSED == 0 {
-        return Summary::decode(r.rest()).map_err(|_| damaged());
+        return Summary::decode(r.rest()).map(Some).map_err(|_| damaged());
     }
     let plain = decompressors.decompress(r.rest(), (length & !COMPRESSED) as usize).ok_or_else(damaged)?;
-    Summary::decode(&plain).map_err(|_| damaged())
+    Summary::decode(&plain).map(Some).map_err(|_| damaged())
 }
 
 /// Where a body is read, and with what.

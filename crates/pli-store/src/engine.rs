@@ -19,6 +19,7 @@ use crate::keys::StoreKeys;
 use crate::limits::{CLOCK_JUMP_MS, DELIVERY_KEYS_MAX, OPEN_SEGMENTS_MAX, RETENTION_MS};
 use crate::log::segment::{SEGMENT_BYTES_MAX, segment_path};
 use crate::log::writer::Position;
+use crate::many::ReadHelpers;
 use crate::moment::Moments;
 use crate::open::record_position;
 use crate::queue::CommitQueue;
@@ -70,6 +71,7 @@ pub(crate) struct Engine {
     pub(crate) queue: CommitQueue,
     pub(crate) compressors: Compressors,
     pub(crate) decompressors: Decompressors,
+    pub(crate) read_helpers: ReadHelpers,
     pub(crate) log_keys: LogKeys,
     pub(crate) counts: Counts,
     pub(crate) progress: Mutex<Progress>,
@@ -140,6 +142,7 @@ impl Engine {
             queue: CommitQueue::new(),
             compressors: Compressors::default(),
             decompressors: Decompressors::default(),
+            read_helpers: ReadHelpers::default(),
             log_keys: LogKeys::default(),
             counts: Counts::default(),
             progress: Mutex::new(Progress { applied: parts.applied, unflushed: 0 }),

@@ -82,3 +82,10 @@ pub(crate) const COMPACT_BATCH_BYTES: usize = 512 << 10;
 pub(crate) const PURGE_GRACE_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 /// Milliseconds by which the wall clock may run ahead of the monotonic one before nothing is purged any more.
 pub(crate) const CLOCK_JUMP_MS: i64 = 5 * 60 * 1000;
+/// Threads that help readers of many messages, over all sessions.
+pub(crate) const READ_HELPERS_MAX: usize = 1;
+/// Messages from which on a reader divides its work with a helper: a thread costs what ten messages cost.
+pub(crate) const READ_SPLIT_MESSAGES: usize = 128;
+/// Plain bytes of a summary that is read together with others: a header that is kept whole, and a structure. Larger
+/// ones are read alone, so that a mailbox full of them does not fill memory.
+pub(crate) const LISTED_SUMMARY_BYTES_MAX: usize = 12 << 10;

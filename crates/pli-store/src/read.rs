@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pli_crypto::{KeyWrap, MessageKeys, Opened};
+use pli_crypto::{KeyWrap, MessageKey, Opened};
 use pli_mime::Summary;
 use pli_types::{AccountId, Action, BodyId, ByteCount, EmailId, MailboxId, MailboxName, ModSeq, Uid};
 
-use crate::body::{open_summary, read, wrap_aad};
+use crate::body::{Scratch, open_summary, read, wrap_aad};
 use crate::engine::Engine;
 use crate::error::{Damaged, StoreError};
 use crate::index::Next;
@@ -59,7 +59,7 @@ pub struct Reader<'a> {
 
 impl Reader<'_> {
     /// The rows that are read: the index, or those of a moment.
-    fn index(&self) -> &RowStore {
+    pub(crate) fn index(&self) -> &RowStore {
         self.past.map_or(&self.engine.rows, Moment::rows)
     }
     fn body_row(&self, body: BodyId) -> Result<Option<BodyRow>> {
@@ -132,9 +132,7 @@ impl Reader<'_> {
             self.index().load(&keys::message(self.account, email))?.ok_or(StoreError::NoMessage)?;
         match self.body_row(message.body)? {
             Some(body) => Ok((message, body)),
-            // Expunged between the two reads, or damage.
-            None if self.index().get(&keys::message(self.account, email))?.is_none() => Err(StoreError::NoMessage),
-            None => Err(StoreError::Damaged(Damaged::Row("body"))),
+            None => Err(self.without_body(email)?),
         }
     }
     /// A message's row.
@@ -149,28 +147,37 @@ impl Reader<'_> {
         })
     }
     /// Opens K3. The first time its seal is to be replaced by a wrap, in a later commit.
-    fn message_keys(&self, keys: &Opened, email: EmailId, message: &MessageRow) -> Result<MessageKeys> {
+    fn message_key(&self, keys: &Opened, email: EmailId, message: &MessageRow) -> Result<MessageKey> {
         let engine = self.engine;
-        let wrap = match &message.wrap {
-            KeyWrap::Sealed { .. } => engine.queue.pending_wrap(self.account, email).unwrap_or(message.wrap),
-            KeyWrap::Wrapped { .. } => message.wrap,
-        };
+        let wrap = self.newest_wrap(email, message);
         let aad = wrap_aad(engine.keys.id, self.account, message.body);
         let look_up = |epoch| engine.epoch_blob(self.account, epoch).ok().flatten();
         let (key, replacement) = keys.message_key(engine.now(), &wrap, &aad, &look_up)?;
         if let Some(replacement) = replacement {
             engine.queue.rewrap(self.account, email, replacement);
         }
-        Ok(key.derive())
+        Ok(key)
+    }
+    /// The row's wrap, or the one that waits to replace its seal.
+    pub(crate) fn newest_wrap(&self, email: EmailId, message: &MessageRow) -> KeyWrap {
+        match &message.wrap {
+            KeyWrap::Sealed { .. } => self.engine.queue.pending_wrap(self.account, email).unwrap_or(message.wrap),
+            KeyWrap::Wrapped { .. } => message.wrap,
+        }
+    }
+    pub(crate) fn may_summarise(&self) -> Result<()> {
+        if SUMMARY_ACTIONS.contains(&self.action) { Ok(()) } else { Err(StoreError::WrongPermit) }
     }
     /// A message's summary. The first read turns its seal into a wrap, in a later commit.
     pub fn summary(&self, keys: &Opened, email: EmailId) -> Result<Summary> {
-        if !SUMMARY_ACTIONS.contains(&self.action) {
-            return Err(StoreError::WrongPermit);
-        }
+        self.may_summarise()?;
         let (message, body) = self.rows(email)?;
-        let keys = self.message_keys(keys, email, &message)?;
-        open_summary(self.engine.keys.id, &self.engine.decompressors, message.body, &body, &keys)
+        let key = self.message_key(keys, email, &message)?.derive_summary();
+        let engine = self.engine;
+        let of = (message.body, body.summary_version);
+        let scratch = Scratch { buffer: &mut Vec::new(), bytes_max: usize::MAX };
+        open_summary(engine.keys.id, &engine.decompressors, of, &body.summary, &key, scratch)?
+            .ok_or(StoreError::Damaged(Damaged::Summary(message.body)))
     }
     /// Bytes of a message; all of them if `range` is `None`; a range past the end is cut. Only the chunks that hold
     /// the range are opened.
@@ -183,7 +190,7 @@ impl Reader<'_> {
     /// The same whatever the permit is for: for what never leaves the store.
     pub(crate) fn read_body(&self, keys: &Opened, email: EmailId, range: Option<ByteRange>) -> Result<Bytes> {
         let (message, body) = self.rows(email)?;
-        let keys = self.message_keys(keys, email, &message)?;
+        let keys = self.message_key(keys, email, &message)?.derive();
         let (body, file) = self.engine.body_file(message.body, body)?;
         read(&self.engine.body_place(&*file), message.body, &body, &keys, range)
     }

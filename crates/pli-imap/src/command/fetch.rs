@@ -9,11 +9,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pli_gate::Login;
 use pli_imap_proto::{Code, FetchItem, MessageSet, Out};
-use pli_store::{Entry, FlagMode, Reader, Snapshot, StoreError};
-use pli_types::{Action, FlagSet, MailboxId, ModSeq, SystemFlag, Uid};
+use pli_store::{Entry, FlagMode, Listed, Reader, Snapshot, StoreError};
+use pli_types::{Action, EmailId, FlagSet, MailboxId, ModSeq, SystemFlag, Uid};
 
 use crate::fail::{Fail, Reply, ReplyCode};
-use crate::limits::{BATCH_MESSAGES, FLUSH_BYTES, HOLE_BYTES};
+use crate::limits::{BATCH_MESSAGES, FLUSH_BYTES, HOLE_BYTES, LISTED_MESSAGES, LISTED_MESSAGES_FIRST};
 use crate::message::{Content, Label, Message, email_id, off_worker};
 use crate::pick::{Picked, pick};
 use crate::picture::{FlagPrinter, Show};
@@ -194,10 +194,16 @@ impl Fetch<'_> {
         let mut printer = FlagPrinter::default();
         let floor = changed_since.unwrap_or_default();
         let mut entries = picked.entries(picture).filter(|(_, entry)| changed_since.is_none() || entry.modseq > floor);
-        let mut batch: Vec<(u32, Entry)> = Vec::with_capacity(BATCH_MESSAGES);
+        let mut batch: Vec<(u32, Entry)> = Vec::new();
+        let mut count = if self.plan.is_light() { BATCH_MESSAGES } else { LISTED_MESSAGES_FIRST };
         loop {
             batch.clear();
-            batch.extend(entries.by_ref().take(BATCH_MESSAGES));
+            batch.extend(entries.by_ref().take(count));
+            if !self.plan.is_light() {
+                // While contents are sent to a slow client, fewer summaries wait beside them.
+                let most = if self.plan.bodies > 0 { LISTED_MESSAGES_FIRST } else { LISTED_MESSAGES };
+                count = count.saturating_mul(2).min(most);
+            }
             if batch.is_empty() {
                 return Ok(trouble);
             }
@@ -208,14 +214,20 @@ impl Fetch<'_> {
             if self.plan.content {
                 session.counts.read = session.counts.read.saturating_add(batch.len() as u64);
             }
-            for (number, entry) in &batch {
-                if self.plan.is_light() {
+            if self.plan.is_light() {
+                for (number, entry) in &batch {
                     self.light(session, &mut printer, names, *number, entry);
-                } else {
-                    let told = seen.contains(&entry.uid);
-                    self.one(session, &mut printer, names, (*number, entry), told, &mut trouble).await?;
+                    session.wire.flush_if_full().await?;
                 }
-                session.wire.flush_if_full().await?;
+            } else {
+                let emails: Vec<EmailId> = batch.iter().map(|(_, entry)| entry.email).collect();
+                let summaries = self.plan.summary.then_some(&*self.login.keys);
+                let listed = off_worker(|| self.reader.list(&emails, summaries))?;
+                for ((number, entry), listed) in batch.iter().zip(listed) {
+                    let told = seen.contains(&entry.uid);
+                    self.one(session, &mut printer, names, (*number, entry, listed), told, &mut trouble).await?;
+                    session.wire.flush_if_full().await?;
+                }
             }
             // Others get their turn: none of the store's reads above waits.
             tokio::task::yield_now().await;
@@ -265,16 +277,18 @@ impl Fetch<'_> {
         session: &mut Session,
         printer: &mut FlagPrinter,
         names: &Snapshot,
-        (number, entry): (u32, &Entry),
+        (number, entry, listed): (u32, &Entry, Result<Listed, StoreError>),
         tell_flags: bool,
         trouble: &mut Trouble,
     ) -> Result<(), Fail> {
+        // Whatever is wrong with it is looked into again, alone.
+        let mut listed = listed.ok();
         let mut turn = Turn::First;
         loop {
             let start = session.wire.out.len();
             let mut sent = false;
-            let result =
-                self.write(session, printer, names, (number, entry), tell_flags, turn, &mut sent, trouble).await;
+            let message = (number, entry, listed.take());
+            let result = self.write(session, printer, names, message, tell_flags, turn, &mut sent, trouble).await;
             let error = match result {
                 Ok(()) => return Ok(()),
                 Err(Fail::Store(error)) => error,
@@ -330,7 +344,7 @@ impl Fetch<'_> {
         session: &mut Session,
         printer: &mut FlagPrinter,
         names: &Snapshot,
-        (number, entry): (u32, &Entry),
+        (number, entry, listed): (u32, &Entry, Option<Listed>),
         tell_flags: bool,
         turn: Turn,
         sent: &mut bool,
@@ -339,7 +353,10 @@ impl Fetch<'_> {
         let keys = &self.login.keys;
         let mut message = match turn {
             Turn::Placeholder => Message::placeholder(self.reader, keys, entry.email)?,
-            Turn::First | Turn::Again => Message::read(self.reader, keys, entry.email, self.plan.summary)?,
+            Turn::First | Turn::Again => match listed {
+                Some(listed) => Message::from_listed(self.reader, keys, entry.email, listed, self.plan.summary)?,
+                None => Message::read(self.reader, keys, entry.email, self.plan.summary)?,
+            },
         };
         message.expect_bodies(self.plan.bodies);
         session.wire.out.fetch_start(number);

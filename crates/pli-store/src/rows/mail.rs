@@ -262,6 +262,15 @@ impl Row for BodyRow {
         w.done()
     }
     fn decode(bytes: &[u8]) -> Option<Self> {
+        let (mut row, summary) = Self::decode_borrowed(bytes)?;
+        row.summary = summary.to_vec();
+        Some(row)
+    }
+}
+
+impl BodyRow {
+    /// The row with its summary left where it stands.
+    pub(crate) fn decode_borrowed(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let mut r = Reader::versioned(bytes, 1)?;
         let row = Self {
             segment: r.u32()?,
@@ -273,9 +282,10 @@ impl Row for BodyRow {
             messages: r.var32()?,
             queued: r.var32()?,
             summary_version: r.var32()?,
-            summary: r.bytes()?.to_vec(),
+            summary: Vec::new(),
         };
-        r.end().map(|()| row)
+        let summary = r.bytes()?;
+        r.end().map(|()| (row, summary))
     }
 }
 
