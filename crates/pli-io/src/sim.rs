@@ -2,7 +2,9 @@
 //!
 //! The disk's faults: at a crash each 512-byte sector of each unsynced write is there or not, whatever the order; names
 //! that were not synced with their folder are there or not, in order. What was synced stays. Besides: errors on the
-//! n-th write, sync or read from now, short writes, and a limit of space. All of it replays from one seed.
+//! n-th write, sync or read from now, short writes, a limit of space, and any one call of the whole interface that
+//! fails or is never made because the power went. A sync that failed has lost what it was asked for, as on Linux: the
+//! file still reads as if it were written, and no later sync writes it. All of it replays from one seed.
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
@@ -118,6 +120,15 @@ impl Fault {
     }
 }
 
+/// What becomes of one call, whichever it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallFailure {
+    /// It answers with this error; a write leaves half of its bytes, a sync leaves nobody knows what.
+    Error(io::ErrorKind),
+    /// The power goes before it.
+    Crash,
+}
+
 #[derive(Clone, Copy)]
 enum Operation {
     Write,
@@ -159,6 +170,10 @@ struct World {
     next_handle: u64,
     writes: u64,
     syncs: u64,
+    calls: u64,
+    /// The call to strike, by its number.
+    failing: Option<(u64, CallFailure)>,
+    struck: Option<String>,
 }
 
 /// The disk.
@@ -184,6 +199,51 @@ fn write_into(file: &mut Vec<u8>, offset: u64, bytes: &[u8]) -> io::Result<()> {
 }
 
 impl World {
+    /// Counts a call, and gives the error that it is to answer with.
+    fn call(&mut self, what: &'static str, path: impl FnOnce(&Self) -> PathBuf) -> io::Result<Option<io::Error>> {
+        self.check_power()?;
+        let number = self.calls;
+        self.calls = number.saturating_add(1);
+        let Some((_, failure)) = self.failing.filter(|(failing, _)| *failing == number) else { return Ok(None) };
+        self.failing = None;
+        self.struck = Some(format!("{what} {}", path(self).display()));
+        match failure {
+            CallFailure::Error(kind) => Ok(Some(io::Error::new(kind, format!("simulated: {what}")))),
+            CallFailure::Crash => {
+                self.power = false;
+                Err(eio("no power"))
+            }
+        }
+    }
+    /// The same for calls that do nothing when they fail.
+    fn whole_call(&mut self, what: &'static str, path: &Path) -> io::Result<()> {
+        self.call(what, |_| path.to_owned())?.map_or(Ok(()), Err)
+    }
+    /// The same for calls on open files.
+    fn file_call(&mut self, what: &'static str, inode: usize) -> io::Result<Option<io::Error>> {
+        self.call(what, |world| {
+            let named = world.names.iter().find(|(_, number)| **number == inode);
+            named.map(|(path, _)| path.clone()).unwrap_or_default()
+        })
+    }
+    /// A sync that failed: some of it is on the disk, and the rest will never be, though it still reads so.
+    fn lose(&mut self, number: usize) -> io::Result<()> {
+        for change in std::mem::take(&mut self.inode(number)?.pending) {
+            self.settle_one(number, change)?;
+        }
+        Ok(())
+    }
+    fn settle_one(&mut self, number: usize, change: Pending) -> io::Result<()> {
+        match change {
+            Pending::Write { offset, bytes } => self.tear(number, offset, &bytes)?,
+            Pending::Length(length) => {
+                if self.coin() {
+                    self.inode(number)?.durable.resize(at(length)?, 0);
+                }
+            }
+        }
+        Ok(())
+    }
     /// Counts an operation; the fault that hits it, if one does.
     fn strike(&mut self, operation: Operation) -> Option<Fault> {
         let mut struck = None;
@@ -242,16 +302,7 @@ impl World {
     /// What is left after the power went.
     fn settle(&mut self) -> io::Result<()> {
         for number in 0..self.inodes.len() {
-            for change in std::mem::take(&mut self.inode(number)?.pending) {
-                match change {
-                    Pending::Write { offset, bytes } => self.tear(number, offset, &bytes)?,
-                    Pending::Length(length) => {
-                        if self.coin() {
-                            self.inode(number)?.durable.resize(at(length)?, 0);
-                        }
-                    }
-                }
-            }
+            self.lose(number)?;
             let inode = self.inode(number)?;
             inode.current = inode.durable.clone();
             inode.lock = None;
@@ -280,9 +331,27 @@ impl SimDisk {
     pub fn inject(&self, fault: Fault, skip: u64) {
         self.0.lock().faults.push((fault, skip));
     }
+    /// Strikes the one call after `skip` others, of whatever kind.
+    pub fn fail_call(&self, skip: u64, failure: CallFailure) {
+        let mut world = self.0.lock();
+        world.failing = Some((world.calls.saturating_add(skip), failure));
+        world.struck = None;
+    }
+    /// Which call [`SimDisk::fail_call`] struck, once it has.
+    #[must_use]
+    pub fn struck(&self) -> Option<String> {
+        self.0.lock().struck.clone()
+    }
+    /// Calls so far.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.0.lock().calls
+    }
     /// Takes all faults back that have not hit.
     pub fn heal(&self) {
-        self.0.lock().faults.clear();
+        let mut world = self.0.lock();
+        world.faults.clear();
+        world.failing = None;
     }
     /// Limits the bytes of all files.
     pub fn set_space(&self, bytes: Option<u64>) {
@@ -304,6 +373,7 @@ impl SimDisk {
         let _ = world.settle();
         world.power = true;
         world.faults.clear();
+        world.failing = None;
         world.generation = world.generation.saturating_add(1);
     }
     /// Writes and syncs of file contents so far.
@@ -342,7 +412,7 @@ impl SimDisk {
 impl Disk for SimDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         let mut world = self.0.lock();
-        world.check_power()?;
+        world.whole_call("open", path)?;
         let number = match (world.look_up(path), mode) {
             (Ok(_), OpenMode::CreateNew) => return Err(io::Error::from(io::ErrorKind::AlreadyExists)),
             (Ok(number), _) => number,
@@ -364,17 +434,17 @@ impl Disk for SimDisk {
         }))
     }
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let world = self.0.lock();
-        world.check_power()?;
+        let mut world = self.0.lock();
+        world.whole_call("list", dir)?;
         let names = world.names.keys().filter(|path| path.parent() == Some(dir));
         Ok(names.filter_map(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned()).collect())
     }
-    fn create_dir_all(&self, _dir: &Path) -> io::Result<()> {
-        self.0.lock().check_power()
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        self.0.lock().whole_call("create folder", dir)
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut world = self.0.lock();
-        world.check_power()?;
+        world.whole_call("remove", path)?;
         world.look_up(path)?;
         world.names.remove(path);
         world.name_changes.push(NameChange::Remove(path.to_owned()));
@@ -386,7 +456,7 @@ impl Disk for SimDisk {
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut world = self.0.lock();
-        world.check_power()?;
+        world.whole_call("rename", from)?;
         let number = world.look_up(from)?;
         world.names.remove(from);
         world.names.insert(to.to_owned(), number);
@@ -397,7 +467,7 @@ impl Disk for SimDisk {
     }
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut world = self.0.lock();
-        world.check_power()?;
+        world.whole_call("sync folder", dir)?;
         if let Some(fault) = world.strike(Operation::Sync) {
             return Err(eio(if fault == Fault::Crash { "no power" } else { "sync" }));
         }
@@ -443,6 +513,9 @@ impl DiskFile for SimFile {
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let mut world = self.world.lock();
         self.check(&world)?;
+        if let Some(error) = world.file_call("read", self.inode)? {
+            return Err(error);
+        }
         if world.strike(Operation::Read).is_some() {
             return Err(eio("read"));
         }
@@ -458,6 +531,7 @@ impl DiskFile for SimFile {
         let mut world = self.world.lock();
         self.check(&world)?;
         world.writes = world.writes.saturating_add(1);
+        let failed = world.file_call("write", self.inode)?;
         let mut struck = world.strike(Operation::Write);
         let grown = offset.saturating_add(bytes.len() as u64);
         let length = world.inode(self.inode)?.current.len() as u64;
@@ -465,12 +539,15 @@ impl DiskFile for SimFile {
         if struck.is_none() && world.space.is_some_and(|space| needed > space) {
             struck = Some(Fault::NoSpace);
         }
-        if struck.is_some_and(|fault| fault != Fault::Crash) {
+        if failed.is_some() || struck.is_some_and(|fault| fault != Fault::Crash) {
             bytes.truncate(bytes.len() / 2);
         }
         let inode = world.inode(self.inode)?;
         write_into(&mut inode.current, offset, &bytes)?;
         inode.pending.push(Pending::Write { offset, bytes });
+        if let Some(error) = failed {
+            return Err(error);
+        }
         match struck {
             None => Ok(()),
             Some(Fault::NoSpace) => Err(io::Error::from(io::ErrorKind::StorageFull)),
@@ -482,8 +559,17 @@ impl DiskFile for SimFile {
         let mut world = self.world.lock();
         self.check(&world)?;
         world.syncs = world.syncs.saturating_add(1);
-        if let Some(fault) = world.strike(Operation::Sync) {
-            return Err(eio(if fault == Fault::Crash { "no power" } else { "sync" }));
+        if let Some(error) = world.file_call("sync", self.inode)? {
+            world.lose(self.inode)?;
+            return Err(error);
+        }
+        match world.strike(Operation::Sync) {
+            None => {}
+            Some(Fault::Crash) => return Err(eio("no power")),
+            Some(_) => {
+                world.lose(self.inode)?;
+                return Err(eio("sync"));
+            }
         }
         let inode = world.inode(self.inode)?;
         for change in std::mem::take(&mut inode.pending) {
@@ -497,11 +583,13 @@ impl DiskFile for SimFile {
     fn len(&self) -> io::Result<u64> {
         let mut world = self.world.lock();
         self.check(&world)?;
+        world.file_call("length", self.inode)?.map_or(Ok(()), Err)?;
         Ok(world.inode(self.inode)?.current.len() as u64)
     }
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut world = self.world.lock();
         self.check(&world)?;
+        world.file_call("cut", self.inode)?.map_or(Ok(()), Err)?;
         let inode = world.inode(self.inode)?;
         inode.current.resize(at(len)?, 0);
         inode.pending.push(Pending::Length(len));
@@ -510,6 +598,7 @@ impl DiskFile for SimFile {
     fn try_lock(&self) -> io::Result<bool> {
         let mut world = self.world.lock();
         self.check(&world)?;
+        world.file_call("lock", self.inode)?.map_or(Ok(()), Err)?;
         let handle = self.handle;
         let inode = world.inode(self.inode)?;
         let free = inode.lock.is_none_or(|holder| holder == handle);
@@ -579,6 +668,44 @@ mod tests {
             assert_eq!(disk.read(Path::new("/d/g")).unwrap(), b"x");
         }
         assert!(lost);
+    }
+
+    #[test]
+    fn what_a_failed_sync_lost_no_later_sync_brings_back() {
+        let mut lost = false;
+        for seed in 0..20 {
+            let disk = SimDisk::new(seed);
+            let path = Path::new("/f");
+            let file = disk.open(path, OpenMode::CreateNew).unwrap();
+            disk.sync_dir(Path::new("/")).unwrap();
+            file.write_all_at(&[IoSlice::new(&[7; 2048])], 0).unwrap();
+            disk.fail_call(0, CallFailure::Error(io::ErrorKind::Other));
+            assert!(file.sync_data().is_err());
+            assert_eq!(disk.struck().as_deref(), Some("sync /f"));
+            file.sync_data().unwrap();
+            assert_eq!(disk.read(path).unwrap(), [7; 2048]);
+            disk.crash();
+            disk.restart();
+            lost |= disk.read(path).unwrap() != [7; 2048];
+        }
+        assert!(lost);
+    }
+
+    #[test]
+    fn one_call_fails_or_is_never_made() {
+        let disk = SimDisk::new(1);
+        let path = Path::new("/f");
+        let before = disk.calls();
+        disk.fail_call(1, CallFailure::Error(io::ErrorKind::StorageFull));
+        let file = disk.open(path, OpenMode::CreateNew).unwrap();
+        let error = file.write_all_at(&[IoSlice::new(&[7; 10])], 0).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(file.len().unwrap(), 5);
+        assert_eq!(disk.calls() - before, 3);
+        disk.fail_call(0, CallFailure::Crash);
+        assert!(disk.remove(path).is_err());
+        assert!(disk.has_crashed());
+        assert!(disk.exists(path));
     }
 
     #[test]
