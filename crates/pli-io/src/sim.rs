@@ -327,6 +327,27 @@ impl SimDisk {
     pub fn new(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(World { random: seed, power: true, ..World::default() })))
     }
+    /// A disk of its own with the same files, all of them durable, whose chances come from the seed.
+    #[must_use]
+    pub fn fork(&self, seed: u64) -> Self {
+        let world = self.0.lock();
+        let settled = |inode: &Inode| Inode {
+            durable: inode.current.clone(),
+            current: inode.current.clone(),
+            ..Inode::default()
+        };
+        let inodes = world.inodes.iter().map(settled).collect();
+        let names = world.names.clone();
+        let durable_names = names.clone();
+        Self(Arc::new(Mutex::new(World {
+            random: seed,
+            power: true,
+            inodes,
+            names,
+            durable_names,
+            ..World::default()
+        })))
+    }
     /// Lets a fault hit the operation after `skip` others of its kind.
     pub fn inject(&self, fault: Fault, skip: u64) {
         self.0.lock().faults.push((fault, skip));

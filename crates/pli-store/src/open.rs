@@ -136,6 +136,8 @@ fn read_log(
     let mut segments = Vec::with_capacity(numbers.len());
     for number in numbers {
         match Segment::open(disk, dir, keys, number, OpenMode::ReadWrite)? {
+            // Half a header: one copy is whole, and nothing can stand after it.
+            Some(segment) if segment.file.len()? < SEGMENT_START => unreadable_segment(disk, dir, number, &mut out)?,
             Some(segment) => segments.push(segment),
             None => unreadable_segment(disk, dir, number, &mut out)?,
         }
@@ -261,11 +263,31 @@ fn replay_last(
             segment.file.set_len(tail.end)?;
         }
         // What is applied must be on disk: what a killed process had written may be in the page cache only.
-        if !tail.closed || tail.end < length {
-            segment.file.sync_data()?;
-        }
+        write_again(segment, &pieces, start, tail.end)?;
+        segment.file.sync_data()?;
     }
     Ok(tail)
+}
+
+/// Writes once more what no later frame says was durable. After a failed fdatasync the page cache still has the bytes,
+/// but takes them for written: another fdatasync alone would not bring them to the disk.
+fn write_again(segment: &Segment, pieces: &[Piece], start: &Tail, end: u64) -> io::Result<()> {
+    const PIECE_BYTES: u64 = 1 << 20;
+    let frames = pieces.iter().filter_map(|piece| match piece {
+        Piece::Frame { offset, header, .. } if *offset < end => Some((*offset, header)),
+        _ => None,
+    });
+    let durable = frames.clone().map(|(_, header)| header.durable).max().unwrap_or(0);
+    let from = frames.clone().find(|(_, header)| header.sequence > durable).map(|(offset, _)| offset);
+    // Without any frame it is the header that nobody vouches for.
+    let mut at = if start.end == SEGMENT_START && frames.clone().next().is_none() { 0 } else { from.unwrap_or(end) };
+    while at < end {
+        let mut bytes = vec![0; usize::try_from(end.saturating_sub(at).min(PIECE_BYTES)).unwrap_or(0)];
+        segment.file.read_exact_at(&mut bytes, at)?;
+        segment.file.write_all_at(&[io::IoSlice::new(&bytes)], at)?;
+        at = at.saturating_add(bytes.len() as u64);
+    }
+    Ok(())
 }
 
 fn report(segment: &Segment, offset: u64, out: &mut Replayed) {

@@ -109,6 +109,52 @@ fn after_a_failed_write_or_sync_nothing_is_taken_until_it_is_opened_again() {
     }
 }
 
+/// After a failed fdatasync the page cache shows what the disk does not have, and no later sync mends that by itself.
+#[test]
+fn what_a_failed_sync_left_is_written_again_or_cut_off() {
+    for seed in 0..40 {
+        let world = World::sim(seed, keystore());
+        let disk = world.disk.clone().unwrap();
+        let open = world.create();
+        let ana = block_on(async {
+            let ana = open.account("ana@example.org", QuotaLimit::default()).await;
+            open.deliver(&[ana], &message("before", 500)).await.unwrap();
+            disk.inject(Fault::Sync, 0);
+            open.deliver(&[ana], &message("unknown", 3000)).await.unwrap_err();
+            ana
+        });
+        drop(open);
+        // The process starts again; the machine, and its page cache, went on.
+        let open = world.open();
+        let messages = open.mailbox(ana, "INBOX").messages;
+        block_on(open.deliver(&[ana], &message("after", 500))).unwrap();
+        disk.crash();
+        drop(open);
+        disk.restart();
+        let open = world.open();
+        assert_eq!(open.mailbox(ana, "INBOX").messages, messages + 1);
+        open.check();
+    }
+}
+
+#[test]
+fn half_a_segment_header_holds_nothing() {
+    let world = World::sim(7, keystore());
+    let disk = world.disk.clone().unwrap();
+    let open = world.create();
+    let ana = block_on(open.account("ana@example.org", QuotaLimit::default()));
+    open.store.close();
+    drop(open);
+    let open = world.open();
+    // The first write of a new start is the header of its segment.
+    disk.inject(Fault::ShortWrite, 0);
+    block_on(open.deliver(&[ana], &message("x", 500))).unwrap_err();
+    drop(open);
+    let open = world.open();
+    block_on(open.deliver(&[ana], &message("y", 500))).unwrap();
+    open.check();
+}
+
 #[test]
 fn a_failed_read_is_an_error_of_that_read() {
     let world = World::sim(3, keystore());

@@ -75,8 +75,14 @@ impl World {
     }
     /// On a simulated disk.
     pub fn sim(seed: u64, keys: Arc<dyn KeyStore>) -> Self {
+        Self::on(SimDisk::new(seed), seed, keys)
+    }
+    /// On a copy of this world's simulated disk, with a clock of its own.
+    pub fn fork(&self, seed: u64) -> Self {
+        Self::on(self.disk.as_ref().unwrap().fork(seed), seed, Arc::clone(&self.keys))
+    }
+    fn on(disk: SimDisk, seed: u64, keys: Arc<dyn KeyStore>) -> Self {
         let clock = Arc::new(SimClock::new(START));
-        let disk = SimDisk::new(seed);
         Self {
             env: disk.env(&clock, seed),
             dir: PathBuf::from("/store"),
