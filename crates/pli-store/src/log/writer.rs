@@ -34,11 +34,13 @@ pub(crate) struct BodyFrame {
 }
 
 /// Why a group is not on disk.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum WriteError {
     /// No room; the log is as it was before.
+    #[error("no room")]
     Full,
-    /// Nothing is known of what reached the disk: no more commits.
+    /// Nothing is known of what reached the disk: no more commits. A sync that finds no room is such an error too.
+    #[error(transparent)]
     Failed(io::Error),
 }
 
@@ -79,8 +81,7 @@ impl LogWriter {
     /// Where the next frame goes. Rolls over to a new segment when this one is long enough.
     pub(crate) fn begin(&mut self, now: UnixMillis, segment_bytes_max: u64) -> Result<(u32, u64), WriteError> {
         if self.current.as_ref().is_some_and(|current| current.at.offset >= segment_bytes_max) {
-            self.finish()
-                .map_err(|error| if is_full(&error) { WriteError::Full } else { WriteError::Failed(error) })?;
+            self.finish()?;
         }
         let current = match self.current.take() {
             Some(current) => current,
@@ -146,25 +147,26 @@ impl LogWriter {
     }
 
     /// Seals the current segment with a footer; returns the log's end.
-    pub(crate) fn finish(&mut self) -> io::Result<Position> {
+    pub(crate) fn finish(&mut self) -> Result<Position, WriteError> {
         let Some(current) = self.current.take() else {
-            return Err(io::Error::other("no segment"));
+            return Err(WriteError::Failed(io::Error::other("no segment")));
         };
         self.sequence = self.sequence.saturating_add(1);
         let footer = Footer { frames: current.at.frames, hash: current.at.hash }.encode();
         let mut frames = GroupFrames::new(current.at, self.durable, &current.segment);
-        let footer = frames.sealed(self.sequence, FrameKind::Footer, footer)?;
+        let footer = frames.sealed(self.sequence, FrameKind::Footer, footer).map_err(WriteError::Failed)?;
         let footer = [footer];
         let slices = frames.slices(&[], &footer);
         if let Err(error) = current.segment.file.write_all_at(&slices, current.at.offset) {
             // No room for a footer: the segment goes on when there is room again.
             if is_full(&error) && current.segment.file.set_len(current.at.offset).is_ok() {
                 self.current = Some(current);
+                return Err(WriteError::Full);
             }
-            return Err(error);
+            return Err(WriteError::Failed(error));
         }
         self.syncs = self.syncs.saturating_add(1);
-        current.segment.file.sync_data()?;
+        current.segment.file.sync_data().map_err(WriteError::Failed)?;
         self.durable = self.sequence;
         self.previous = SegmentEnd {
             number: frames.at.segment,
