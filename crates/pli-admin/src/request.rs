@@ -161,6 +161,11 @@ pub enum Request {
     StoreStat,
     /// Authenticates every frame and compares index, counts and quota with the log.
     StoreVerify,
+    /// Removes from the disk what the retention window no longer holds.
+    StoreCompact {
+        /// Old segments whatever their share of live bytes, after a snapshot round.
+        all: bool,
+    },
     /// Ages of the keys.
     KeyStatus,
     /// Submits a message in an account's name, as if it had logged in.

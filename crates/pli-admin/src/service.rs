@@ -97,6 +97,7 @@ impl AdminService {
             Request::AuditVerify => call.audit_verify().await,
             Request::StoreStat => call.store_stat(),
             Request::StoreVerify => call.store_verify().await,
+            Request::StoreCompact { all } => call.store_compact(all).await,
             Request::KeyStatus => call.key_status(),
             Request::Send { from, to, message } => call.send(&from, &to, &message).await,
             Request::Health => call.health(),
@@ -160,6 +161,13 @@ impl Call<'_> {
             "epoch_days": pli_crypto::EPOCH_DAYS,
             "key_store": "file",
         }))
+    }
+
+    async fn store_compact(&self, all: bool) -> Result {
+        let permit = self.admit(Action::Compact, None)?;
+        let how = pli_store::Compaction { all, bytes_per_second: None };
+        let done = self.store().compact(permit, how).await.map_err(failed)?;
+        serde_json::to_value(done).map_err(|e| Failure::new(ErrorKind::Unavailable, e.to_string()))
     }
 
     async fn store_verify(&self) -> Result {

@@ -351,6 +351,12 @@ pub enum StoreCommand {
     Stat,
     /// Authenticates every frame and compares index, counts and quota with the log.
     Verify,
+    /// Removes from the disk what the retention window no longer holds. The server does it by itself each hour.
+    Compact {
+        /// Old segments whatever their share of live bytes, after a snapshot of the index.
+        #[arg(long)]
+        all: bool,
+    },
 }
 
 /// `pli key …`

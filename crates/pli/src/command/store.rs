@@ -13,6 +13,7 @@ use crate::output::{fields, text, value};
 pub fn run(global: &Global, command: &StoreCommand) -> Result<u8, Failure> {
     match command {
         StoreCommand::Stat => stat(global).map(|()| 0),
+        StoreCommand::Compact { all } => super::store_compact::run(global, *all).map(|()| 0),
         StoreCommand::Verify => verified(global, Request::StoreVerify),
     }
 }

@@ -182,11 +182,13 @@ pub struct Store {
     pub index: Index,
     /// Its memory.
     pub index_cache: Size,
+    /// Days for which what was deleted or changed stays within reach.
+    pub retention_days: u16,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { dir: "store".into(), index: Index::Sled, index_cache: Size(16 << 20) }
+        Self { dir: "store".into(), index: Index::Sled, index_cache: Size(16 << 20), retention_days: 30 }
     }
 }
 

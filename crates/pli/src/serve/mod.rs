@@ -17,6 +17,7 @@ use pli_gate::Gate;
 use pli_io::{DnsResolver, Env, Resolver};
 use pli_net::Shutdown;
 use pli_queue::QueueRunner;
+use pli_store::Compaction;
 use pli_types::{Action, SessionId};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -31,6 +32,9 @@ use reload::Live;
 
 /// Epochs that are due soon are made this often.
 const EPOCHS_EVERY: Duration = Duration::from_secs(3600);
+/// Between two compactions in the background, and how much each moves in a second.
+const COMPACT_EVERY: Duration = Duration::from_secs(3600);
+const COMPACT_BYTES_PER_SECOND: u64 = 20 << 20;
 /// What blocking work gets at the very end.
 const RUNTIME_END: Duration = Duration::from_secs(5);
 
@@ -78,6 +82,7 @@ async fn serve(loaded: Loaded, passphrase: Option<SecretString>, level: Level) -
     Doors { env: env.clone(), gate: Arc::clone(&gate), tls, shutdown: shutdown.clone() }.open(&live.loaded, bound)?;
     queue(&live.loaded, &gate, &env, &shutdown)?;
     shutdown.tracker().spawn(epochs(Arc::clone(&gate), shutdown.clone()));
+    shutdown.tracker().spawn(compaction(Arc::clone(&gate), shutdown.clone()));
 
     tracing::info!(version = env!("CARGO_PKG_VERSION"), hostname = live.loaded.config.server.hostname, "serving");
     output::line(&format!("ready {}", listening.join(" ")));
@@ -207,6 +212,24 @@ async fn epochs(gate: Arc<Gate>, shutdown: Shutdown) {
         tokio::select! {
             () = shutdown.token().cancelled() => return,
             () = tokio::time::sleep(EPOCHS_EVERY) => {}
+        }
+    }
+}
+
+/// Takes from the disk what the retention window no longer holds, slowly.
+async fn compaction(gate: Arc<Gate>, shutdown: Shutdown) {
+    let how = Compaction { all: false, bytes_per_second: Some(COMPACT_BYTES_PER_SECOND) };
+    loop {
+        tokio::select! {
+            () = shutdown.token().cancelled() => return,
+            () = tokio::time::sleep(COMPACT_EVERY) => {}
+        }
+        let run = gate.store().compact(gate.admit_system(Action::Compact), how);
+        tokio::select! {
+            () = shutdown.token().cancelled() => return,
+            done = run => if let Err(error) = done {
+                tracing::error!(%error, "compacting the store");
+            },
         }
     }
 }
