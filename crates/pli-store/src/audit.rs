@@ -78,7 +78,7 @@ impl OpenedKey {
     }
 }
 
-fn key_role(id: LogKeyId) -> String {
+pub(crate) fn key_role(id: LogKeyId) -> String {
     format!("log-{}", crate::codec::to_hex(&id.encode()))
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pli_audit::Event;
-use pli_crypto::{Epoch, EpochBlob, KeyWrap, Opened, WrappedKey};
+use pli_crypto::{AccountKeyBlob, CryptoError, Epoch, EpochBlob, KeyWrap, Opened, WrappedKey};
 use pli_types::{AccountId, Action, Address, FlagSet, MailboxId, MailboxName, ModSeq, SpecialUse, Uid, UnixMillis};
 
 use crate::body::{queue_aad, wrap_aad};
@@ -18,6 +18,8 @@ use crate::permit::{Committed, Permit};
 use crate::store::Store;
 use crate::txn::Txn;
 
+/// Whose, signed by which K1, and the keys of the epoch.
+type NewEpoch = (AccountId, AccountKeyBlob, EpochBlob);
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 impl Store {
@@ -365,9 +367,12 @@ impl Store {
             tracing::error!("an audit event found no room or a closed store");
         }
     }
-    /// Makes key epochs that are due soon; called by a timer. Returns how many were made.
+    /// Makes key epochs that are due soon. Returns how many were made.
     pub async fn make_due_epochs(&self, permit: Permit) -> Result<u64> {
         allowed(&permit, &[Action::KeyRotate, Action::Operate], None)?;
+        self.make_epochs_ahead(&Arc::new(permit)).await
+    }
+    pub(crate) async fn make_epochs_ahead(&self, permit: &Arc<Permit>) -> Result<u64> {
         let engine = self.engine();
         let now = engine.now();
         let soon = UnixMillis(now.0.saturating_add(EPOCH_AHEAD_DAYS.saturating_mul(86_400_000)));
@@ -375,7 +380,6 @@ impl Store {
         if Epoch::at(soon) != Epoch::at(now) {
             due.push(Epoch::at(soon));
         }
-        let permit = Arc::new(permit);
         let mut made = 0_u64;
         let mut after = None;
         loop {
@@ -384,31 +388,41 @@ impl Store {
             after = Some(last.id);
             let mut blobs = Vec::new();
             for account in &accounts {
-                self.missing_epochs(account.id, &due, &mut blobs)?;
+                match self.missing_epochs(account.id, &due, &mut blobs) {
+                    Ok(()) => {}
+                    Err(error @ StoreError::Keys(CryptoError::Unavailable(_))) => return Err(error),
+                    // One account's trouble is not the others'.
+                    Err(error @ (StoreError::Keys(_) | StoreError::NoAccount(_))) => {
+                        tracing::warn!(account = %account.id, %error, "an account gets no new epoch");
+                    }
+                    Err(error) => return Err(error),
+                }
             }
-            made = made.saturating_add(self.add_epochs(Arc::clone(&permit), blobs).await?);
+            made = made.saturating_add(self.add_epochs(Arc::clone(permit), blobs).await?);
         }
     }
     /// Makes the keys of the epochs that an account lacks.
-    fn missing_epochs(&self, account: AccountId, due: &[Epoch], made: &mut Vec<(AccountId, EpochBlob)>) -> Result<()> {
+    fn missing_epochs(&self, account: AccountId, due: &[Epoch], made: &mut Vec<NewEpoch>) -> Result<()> {
         let engine = self.engine();
         let aad = engine.account_aad(account);
         for epoch in due {
             if engine.epoch_blob(account, *epoch)?.is_none() {
-                made.push((account, engine.keystore.create_epoch(&engine.account_key(account)?, &aad, *epoch)?));
+                let key = engine.account_key(account)?;
+                let blob = engine.keystore.create_epoch(&key, &aad, *epoch)?;
+                made.push((account, key, blob));
             }
         }
         Ok(())
     }
     /// Adds keys of epochs, with their event in the same commit.
-    async fn add_epochs(&self, permit: Arc<Permit>, blobs: Vec<(AccountId, EpochBlob)>) -> Result<u64> {
+    async fn add_epochs(&self, permit: Arc<Permit>, blobs: Vec<NewEpoch>) -> Result<u64> {
         if blobs.is_empty() {
             return Ok(0);
         }
         let added = self.commit(move |txn| {
             let mut added = 0_u64;
-            for (account, blob) in &blobs {
-                added = added.saturating_add(u64::from(txn.add_epoch(*account, blob)?));
+            for (account, key, blob) in &blobs {
+                added = added.saturating_add(u64::from(txn.add_epoch(*account, key, blob)?));
             }
             if added > 0 {
                 txn.audit(&permit, |event| event.count("epochs", added));

@@ -73,6 +73,8 @@ pub(crate) struct Engine {
     pub(crate) decompressors: Decompressors,
     pub(crate) read_helpers: ReadHelpers,
     pub(crate) log_keys: LogKeys,
+    /// Held by the one change of keys that goes on.
+    pub(crate) rotation: tokio::sync::Mutex<()>,
     pub(crate) counts: Counts,
     pub(crate) progress: Mutex<Progress>,
     /// Number of audit entries and the newest checkpoint.
@@ -144,6 +146,7 @@ impl Engine {
             decompressors: Decompressors::default(),
             read_helpers: ReadHelpers::default(),
             log_keys: LogKeys::default(),
+            rotation: tokio::sync::Mutex::new(()),
             counts: Counts::default(),
             progress: Mutex::new(Progress { applied: parts.applied, unflushed: 0 }),
             audit_head: Mutex::new(parts.audit_head),

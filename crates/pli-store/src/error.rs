@@ -46,7 +46,7 @@ pub enum StoreError {
     #[error("{0}")]
     Past(#[from] PastError),
     /// Keys for this are not open, or do not fit.
-    #[error("the keys do not open this")]
+    #[error("the keys do not open this: {0}")]
     Keys(#[from] pli_crypto::CryptoError),
     /// The disk is full; nothing was changed.
     #[error("the disk is full")]
@@ -119,6 +119,9 @@ pub enum OpenError {
     /// The root key is not this store's.
     #[error("the root key does not open this store")]
     WrongKey,
+    /// The key store does not answer, or refuses to be used.
+    #[error("{0}")]
+    Keys(pli_crypto::CryptoError),
     /// Written by a later version.
     #[error("the store has format {found}, this program knows {known}")]
     Format {

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pli_audit::NoteSigner;
-use pli_crypto::{AeadKey, CryptoError, KeyStore, Secret32, SigningKey, StoreId, hkdf, hmac};
+use pli_crypto::{AeadKey, CryptoError, KeyStore, Secret32, SigningKey, StoreId, hkdf, hmac, wrap_root};
 use pli_io::Disk;
 use pli_types::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{from_hex, to_hex};
-use crate::error::OpenError;
+use crate::error::{Damaged, OpenError, StoreError};
 use crate::log::{FORMAT_OLDEST, FORMAT_VERSION};
 
 /// The store's header file.
@@ -96,8 +96,34 @@ fn check_value(ks: &Secret32, header: &Header) -> String {
 fn crypto(error: &CryptoError) -> OpenError {
     match error {
         CryptoError::Random => OpenError::Io(std::io::Error::other("the operating system gave no randomness")),
+        CryptoError::Unavailable(_) | CryptoError::Unsafe(_) => OpenError::Keys(error.clone()),
         _ => OpenError::WrongKey,
     }
+}
+
+/// Wraps KS and the audit key under the present root key, where they are under another. The old header stands until the
+/// new one is whole.
+pub(crate) fn rewrap(disk: &dyn Disk, dir: &Path, keys: &dyn KeyStore) -> Result<(), StoreError> {
+    let damaged = |_| StoreError::Damaged(Damaged::Row(HEADER_FILE));
+    let mut header: Header = serde_json::from_slice(&disk.read(&dir.join(HEADER_FILE))?).map_err(damaged)?;
+    let bytes = |text: &str| from_hex(text).ok_or(StoreError::Damaged(Damaged::Row(HEADER_FILE)));
+    let (store_key, audit_key) = (bytes(&header.store_key)?, bytes(&header.audit_key)?);
+    let root = Some(keys.root());
+    if wrap_root(&store_key) == root && wrap_root(&audit_key) == root {
+        return Ok(());
+    }
+    let ks = keys.unwrap("store", &store_key)?;
+    if check_value(&ks, &header) != header.check {
+        return Err(StoreError::Damaged(Damaged::Row(HEADER_FILE)));
+    }
+    let seed = keys.unwrap("audit-sign", &audit_key)?;
+    header.store_key = to_hex(&keys.wrap("store", &ks)?);
+    header.audit_key = to_hex(&keys.wrap("audit-sign", &seed)?);
+    header.check = check_value(&ks, &header);
+    write(disk, dir, &header).map_err(|error| match error {
+        OpenError::Io(error) => StoreError::Io(error),
+        _ => StoreError::Damaged(Damaged::Row(HEADER_FILE)),
+    })
 }
 
 /// Makes keys and header of a new store.

@@ -473,6 +473,7 @@ fn take_frame(
 fn decodes(key: Key, value: &[u8]) -> bool {
     use crate::audit::{AuditRow, TreeRow};
     use crate::model::{Alias, Domain};
+    use crate::rows::key::{KeyAge, KeyState};
     use crate::rows::log::{DroppedRow, GoneRow, RoundRow};
     use crate::rows::mail::{Expunged, Globals};
     match key.table() {
@@ -483,6 +484,8 @@ fn decodes(key: Key, value: &[u8]) -> bool {
         Some(Table::Alias) => Alias::decode(value).is_some(),
         Some(Table::Domain) => Domain::decode(value).is_some(),
         Some(Table::AccountState) => AccountState::decode(value).is_some(),
+        Some(Table::KeyState) => KeyState::decode(value).is_some(),
+        Some(Table::KeyAge | Table::Erasing) => KeyAge::decode(value).is_some(),
         Some(Table::Mailbox) => Mailbox::decode(value).is_some(),
         Some(Table::MailboxName) => MailboxId::decode(value).is_some(),
         Some(Table::Subscription) => pli_types::MailboxName::decode(value).is_some(),

@@ -101,6 +101,7 @@ impl Txn<'_> {
             self.delete(key);
         }
         self.delete(keys::account_key(id));
+        self.delete(keys::key_age(id));
         self.delete(keys::state(id));
         self.delete(keys::address(self.base.keys, &account.address.key()));
         self.delete(keys::account(id));
@@ -166,10 +167,16 @@ impl Txn<'_> {
         Ok((before, state.quota))
     }
 
-    /// Adds an epoch's keys, unless somebody else was first.
-    pub(crate) fn add_epoch(&mut self, id: AccountId, epoch: &EpochBlob) -> Result<bool> {
+    /// Adds an epoch's keys, unless somebody else was first or the account has another key by now.
+    pub(crate) fn add_epoch(&mut self, id: AccountId, account: &AccountKeyBlob, epoch: &EpochBlob) -> Result<bool> {
         let key = keys::epoch(id, epoch.epoch().0);
-        if self.get(&key)?.is_some() || self.get(&keys::account_key(id))?.is_none() {
+        let present = self.load::<Blob>(&keys::account_key(id))?;
+        let same = match present {
+            // Wrapped anew it is still the same key.
+            Some(blob) => AccountKeyBlob::decode(&blob.0)?.encryption_public() == account.encryption_public(),
+            None => false,
+        };
+        if self.get(&key)?.is_some() || !same {
             return Ok(false);
         }
         self.put(key, &Blob(epoch.encode()));

@@ -1,6 +1,7 @@
 //! Rows: what the index holds, with their keys and forms. See `docs/store-format.md` for each field.
 
 pub(crate) mod directory;
+pub(crate) mod key;
 pub(crate) mod log;
 pub(crate) mod mail;
 pub(crate) mod queue;
@@ -129,6 +130,12 @@ tables! {
     EpochKey = 0x15,
     /// account
     AccountState = 0x16,
+    /// none: how far changes of keys are
+    KeyState = 0x17,
+    /// account: a key that is younger than the account
+    KeyAge = 0x18,
+    /// account: removed, its own secret still to be destroyed
+    Erasing = 0x19,
     /// account, mailbox
     Mailbox = 0x20,
     /// account, HMAC of a name → mailbox
@@ -197,6 +204,15 @@ pub(crate) mod keys {
     }
     pub(crate) fn state(id: AccountId) -> Key {
         Key::new(Table::AccountState).u64(id.get())
+    }
+    pub(crate) const fn key_state() -> Key {
+        Key::new(Table::KeyState)
+    }
+    pub(crate) fn key_age(id: AccountId) -> Key {
+        Key::new(Table::KeyAge).u64(id.get())
+    }
+    pub(crate) fn erasing(id: AccountId) -> Key {
+        Key::new(Table::Erasing).u64(id.get())
     }
     pub(crate) fn mailboxes(account: AccountId) -> Key {
         Key::new(Table::Mailbox).u64(account.get())
