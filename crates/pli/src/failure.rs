@@ -92,6 +92,9 @@ impl From<OpenError> for Failure {
             OpenError::InUse { .. } => Self::new(TEMPORARY, message),
             OpenError::WrongKey => Self::new(CONFIG, message)
                 .hint("`keys.root` names another store's key; the right one was made together with this store"),
+            OpenError::Keys(pli_crypto::CryptoError::Unavailable(_)) => Self::new(UNAVAILABLE, message)
+                .hint("the key store must answer when the server starts; once it serves, it takes mail without it"),
+            OpenError::Keys(_) => Self::new(CONFIG, message),
             OpenError::Format { .. } => Self::new(CONFIG, message).hint("a later version of pli wrote this store"),
             OpenError::Damaged(_) => Self::new(DATA, message),
             OpenError::Io(_) | OpenError::Index(_) => Self::new(IO, message),
