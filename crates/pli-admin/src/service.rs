@@ -227,9 +227,11 @@ fn failed(error: StoreError) -> Failure {
             ErrorKind::Refused
         }
         StoreError::Damaged(_) | StoreError::Keys(_) => ErrorKind::Damaged,
-        StoreError::DiskFull | StoreError::Stopped(_) | StoreError::Rebuilding | StoreError::Io(_) => {
-            ErrorKind::Unavailable
-        }
+        StoreError::DiskFull
+        | StoreError::Stopped(_)
+        | StoreError::Rebuilding
+        | StoreError::Index(_)
+        | StoreError::Io(_) => ErrorKind::Unavailable,
     };
     Failure::new(kind, error.to_string())
 }

@@ -133,7 +133,7 @@ fn store_reply(error: &StoreError) -> Reply {
         StoreError::Damaged(_) => (Some(Code::Corruption), "This cannot be read, the administrator has been told"),
         StoreError::Keys(_) => (Some(Code::Unavailable), "The keys for this are not open"),
         StoreError::DiskFull => (Some(Code::Unavailable), "The server is out of space, try later"),
-        StoreError::Stopped(_) | StoreError::Rebuilding | StoreError::Io(_) => {
+        StoreError::Stopped(_) | StoreError::Rebuilding | StoreError::Index(_) | StoreError::Io(_) => {
             (Some(Code::Unavailable), "Temporarily unavailable, try later")
         }
         StoreError::NoQueueRow(_) | StoreError::WrongPermit => (Some(Code::ServerBug), "Internal error, reported"),

@@ -16,7 +16,6 @@ use crate::limits::{
 use crate::log::batch::encode_batch;
 use crate::log::writer::{LogWriter, Position, WriteError};
 use crate::moment::hours;
-use crate::open::{ReplayError, open_index, rebuild_bases, replay};
 use crate::permit::Durable;
 use crate::queue::{Job, Reply, Rewraps, Taken};
 use crate::rows::mail::MessageRow;
@@ -24,6 +23,8 @@ use crate::rows::{Row, keys, row_nonce};
 use crate::snapshot::{Piece, Rounds, Step};
 use crate::store::IndexEngine;
 use crate::txn::{GroupBase, Pending, RowCache, Txn};
+
+mod rebuild;
 
 /// The committer's own state.
 pub(crate) struct Committer {
@@ -64,20 +65,23 @@ impl Committer {
     pub(crate) fn run(mut self) {
         let _last_words = LastWords(Arc::clone(&self.engine));
         loop {
-            let taken = self.engine.queue.take(self.rounds.idle(&self.engine));
-            let closing = taken.closing;
-            if self.engine.rows.is_broken()
-                && let Err(error) = self.rebuild()
-            {
-                self.engine.stop(format!("the index could not be made again: {error}"));
+            let mut taken = self.engine.queue.take(self.rounds.idle(&self.engine));
+            if self.engine.rows.is_broken() {
+                self.heal(&mut taken);
             }
+            if let Some(ready) = self.engine.rebuilds.take_ready() {
+                self.adopt(ready);
+            }
+            let closing = taken.closing;
             if let Some(error) = self.engine.stop_reason() {
                 let reason = error.to_string();
                 taken.jobs.into_iter().for_each(|job| (job.refuse)(StoreError::Stopped(reason.clone())));
                 self.engine.queue.refuse_all(|| StoreError::Stopped(reason.clone()));
                 return;
             }
-            self.group(taken);
+            if !self.engine.rows.is_broken() {
+                self.group(taken);
+            }
             self.flush_if_due(false);
             self.engine.moments.tidy(self.engine.env.clock.monotonic());
             if closing {
@@ -281,7 +285,7 @@ impl Committer {
 
     /// Flushes the index when enough time or log has gone by, and records how far it is.
     fn flush_if_due(&mut self, now: bool) {
-        if self.engine.engine == IndexEngine::Memory {
+        if self.engine.engine == IndexEngine::Memory || self.engine.rows.is_broken() {
             return;
         }
         let monotonic = self.engine.env.clock.monotonic();
@@ -312,40 +316,6 @@ impl Committer {
         {
             tracing::error!("flushing the index panicked");
         }
-    }
-
-    /// Makes the index again from the log.
-    fn rebuild(&mut self) -> Result<(), StoreError> {
-        let engine = Arc::clone(&self.engine);
-        tracing::warn!("the index is being made again from the log");
-        let _applying = engine.apply.write();
-        let failed = |what: String| StoreError::Stopped(what);
-        let segments = engine.segments_dir();
-        let mut made = None;
-        for base in rebuild_bases(&engine.env, &segments, &engine.keys)? {
-            let index = open_index(&engine.env, &engine.dir, engine.engine, engine.index_cache_bytes, true)
-                .map_err(|error| failed(error.to_string()))?;
-            let fresh = crate::rows::RowStore::new(Arc::clone(&index), Arc::clone(&engine.keys));
-            // Only what is on disk by a finished group: the writer is this thread, so there is nothing else.
-            let replayed = replay(&engine.env, &segments, &engine.keys, &fresh, base).map_err(|error| match error {
-                ReplayError::Io(error) => StoreError::Io(error),
-                ReplayError::Index => failed(String::from("the new index failed")),
-            })?;
-            let whole = replayed.damaged.is_empty();
-            if whole || made.is_none() {
-                made = Some((index, replayed));
-            }
-            if whole {
-                break;
-            }
-        }
-        let (index, replayed) = made.ok_or_else(|| failed(String::from("there is no log")))?;
-        engine.rows.replace_index(index);
-        self.cache.clear();
-        engine.views.clear();
-        engine.progress.lock().unflushed = 1;
-        tracing::warn!(batches = replayed.batches, "the index has been made again");
-        Ok(())
     }
 
     /// The end in order: footer, index flushed, position recorded.

@@ -23,6 +23,7 @@ use crate::many::ReadHelpers;
 use crate::moment::Moments;
 use crate::open::record_position;
 use crate::queue::CommitQueue;
+use crate::rebuild::Rebuilds;
 use crate::rows::directory::Blob;
 use crate::rows::mail::{BodyRow, Globals};
 use crate::rows::{RowStore, decode, keys};
@@ -97,7 +98,7 @@ pub(crate) struct Engine {
     /// Segment of the position that the index on disk goes on from.
     pub(crate) flushed_segment: AtomicU32,
     /// Held while the index is flushed.
-    flush: Mutex<()>,
+    pub(crate) flush: Mutex<()>,
     /// Held by a compaction.
     pub(crate) compacting: tokio::sync::Mutex<()>,
     /// Both clocks at the start.
@@ -106,6 +107,8 @@ pub(crate) struct Engine {
     pub(crate) retention_ms: AtomicU64,
     /// Moments of the past that are in use or were lately.
     pub(crate) moments: Moments,
+    /// The index being made again.
+    pub(crate) rebuilds: Rebuilds,
     /// Messages that were found not to open.
     pub(crate) damaged: DamagedMessages,
     delivery: Mutex<DeliveryKeys>,
@@ -165,6 +168,7 @@ impl Engine {
             started,
             retention_ms: AtomicU64::new(RETENTION_MS),
             moments: Moments::default(),
+            rebuilds: Rebuilds::default(),
             damaged: DamagedMessages::default(),
             delivery: Mutex::new(DeliveryKeys::default()),
             files: Mutex::new(HashMap::new()),

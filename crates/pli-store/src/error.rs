@@ -57,6 +57,9 @@ pub enum StoreError {
     /// The index is being made again; try later.
     #[error("the index is being rebuilt")]
     Rebuilding,
+    /// A new index could not be made.
+    #[error("the index: {0}")]
+    Index(String),
     /// Reading a file failed.
     #[error("reading the store: {0}")]
     Io(#[from] std::io::Error),

@@ -15,6 +15,7 @@ use crate::limits::{FILL_BATCH_ROWS, FILL_WINDOW_BYTES};
 use crate::log::batch::RowChange;
 use crate::log::snapshot::{SnapshotHead, SnapshotRow};
 use crate::open::ReplayError;
+use crate::rebuild::RebuildProgress;
 use crate::rows::{Key, RowStore, Table, row_nonce};
 
 type Result<T, E = ReplayError> = std::result::Result<T, E>;
@@ -37,6 +38,7 @@ pub(crate) struct Filler<'a> {
     bytes: usize,
     to_apply: SyncSender<Job>,
     failed: &'a AtomicBool,
+    progress: &'a RebuildProgress,
 }
 
 enum Job {
@@ -46,7 +48,11 @@ enum Job {
 }
 
 /// Runs `read`, which gives the filler what it finds in the log; returns once all of it is in the index.
-pub(crate) fn fill<T>(rows: &RowStore, read: impl FnOnce(&mut Filler<'_>) -> Result<T>) -> Result<T> {
+pub(crate) fn fill<T>(
+    rows: &RowStore,
+    progress: &RebuildProgress,
+    read: impl FnOnce(&mut Filler<'_>) -> Result<T>,
+) -> Result<T> {
     let failed = AtomicBool::new(false);
     std::thread::scope(|scope| {
         // One window is applied while the next one is gathered.
@@ -56,7 +62,7 @@ pub(crate) fn fill<T>(rows: &RowStore, read: impl FnOnce(&mut Filler<'_>) -> Res
         let applying = std::thread::Builder::new()
             .name(String::from("index-fill"))
             .spawn_scoped(scope, move || apply_all(&*index, &jobs, flag))?;
-        let mut filler = Filler { rows, window: BTreeMap::new(), bytes: 0, to_apply, failed: flag };
+        let mut filler = Filler { rows, window: BTreeMap::new(), bytes: 0, to_apply, failed: flag, progress };
         let done = read(&mut filler).and_then(|done| filler.push().map(|()| done));
         drop(filler);
         if applying.join().is_err() || failed.load(Ordering::Acquire) {
@@ -91,8 +97,19 @@ fn apply_all(index: &dyn Index, jobs: &Receiver<Job>, failed: &AtomicBool) {
 }
 
 impl Filler<'_> {
+    /// So many bytes of the log have been read.
+    pub(crate) fn saw(&self, bytes: u64) -> Result<()> {
+        self.progress.saw(bytes);
+        if self.progress.is_cancelled() { Err(ReplayError::Cancelled) } else { Ok(()) }
+    }
+    /// So many are to be read.
+    pub(crate) fn expect(&self, bytes: u64) {
+        self.progress.expect(bytes);
+    }
+
     /// The rows of a batch frame.
     pub(crate) fn batch(&mut self, (segment, offset): (u32, u64), changes: Vec<RowChange<'_>>) -> Result<()> {
+        self.progress.applied();
         for ((key, value), number) in changes.into_iter().zip(0_u32..) {
             self.put(key, row_nonce(segment, offset, number), value);
         }
@@ -106,6 +123,7 @@ impl Filler<'_> {
         head: &SnapshotHead,
         found: Vec<SnapshotRow<'_>>,
     ) -> Result<()> {
+        self.progress.applied();
         // What the range has in the index can only be told when nothing is on its way there.
         self.settle()?;
         let end: &[u8] = if head.to.is_empty() { &[u8::MAX] } else { &head.to };

@@ -89,3 +89,11 @@ pub(crate) const READ_SPLIT_MESSAGES: usize = 128;
 /// Plain bytes of a summary that is read together with others: a header that is kept whole, and a structure. Larger
 /// ones are read alone, so that a mailbox full of them does not fill memory.
 pub(crate) const LISTED_SUMMARY_BYTES_MAX: usize = 12 << 10;
+/// Times that an index filled beside the one in use is brought up to date before the committer does the rest.
+pub(crate) const REBUILD_ROUNDS_MAX: usize = 8;
+/// Milliseconds that callers wait for an index that is being made again before they are told to try later.
+pub(crate) const REBUILD_PATIENCE_MS: u64 = 3_000;
+/// Milliseconds between two looks at whether it is there.
+pub(crate) const REBUILD_WAIT_MS: u64 = 20;
+/// Longest pause before an index that could not be made is tried again, in milliseconds.
+pub(crate) const REBUILD_RETRY_MS_MAX: u64 = 30_000;

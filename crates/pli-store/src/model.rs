@@ -360,6 +360,29 @@ pub struct StoreStat {
     pub log_syncs: u64,
     /// Name of the index engine.
     pub index_engine: String,
+    /// Times that the index was made again from the log since start.
+    pub index_rebuilds: u64,
+}
+
+/// How far the index is that is being made again, or how the last one ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RebuildStatus {
+    /// Whether one is being made now.
+    pub running: bool,
+    /// Whether reads and changes are served meanwhile.
+    pub serving: bool,
+    /// Name of the engine: the new one's, or the one in use.
+    pub engine: String,
+    /// Bytes of the log that have been read.
+    pub done_bytes: u64,
+    /// Bytes of the log to read; 0 before that is known.
+    pub total_bytes: u64,
+    /// Frames applied, of the last one when none is running.
+    pub frames: u64,
+    /// Times that the index was made again since start.
+    pub rebuilds: u64,
+    /// Why the last one failed, if it did.
+    pub error: Option<String>,
 }
 
 /// One thing that `verify` found.

@@ -18,6 +18,7 @@ use crate::log::segment::{SEGMENT_START, Segment, SegmentEnd, segment_number};
 use crate::log::snapshot::decode_snapshot;
 use crate::log::walk::{Bodies, Piece, Tail, read_frame, settle, walk, walk_each};
 use crate::log::writer::Position;
+use crate::rebuild::RebuildProgress;
 use crate::rows::log::LogPlace;
 use crate::rows::{Key, Row, RowStore, Table, row_nonce};
 
@@ -99,32 +100,56 @@ pub(crate) fn list_segments(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<u32>>
     Ok(numbers)
 }
 
-/// Applies the log from the index's position on (from the beginning if it has none), and ends the log where its last
-/// whole group ends. A torn tail is cut off. An index that has no position is made from `base` on.
+/// What is replayed.
+pub(crate) struct Reach<'a> {
+    /// From where on; from `base` on when it is missing.
+    pub(crate) from: Option<Position>,
+    /// Where an index that has no position is begun; from the log's beginning when it is missing.
+    pub(crate) base: Option<LogPlace>,
+    /// Up to where, for a log that may be written meanwhile; nothing of it is changed. All of it when it is missing, and
+    /// a torn tail is cut off.
+    pub(crate) until: Option<Position>,
+    /// Told how far it is.
+    pub(crate) progress: &'a RebuildProgress,
+}
+
+/// Applies the log from the index's position on (from `base` if it has none), and ends the log where its last whole
+/// group ends.
 pub(crate) fn replay(
     env: &Env,
     dir: &Path,
     keys: &StoreKeys,
     rows: &RowStore,
-    base: Option<LogPlace>,
+    (base, progress): (Option<LogPlace>, &RebuildProgress),
 ) -> Result<Replayed, ReplayError> {
-    let position: Option<Position> = rows.load(&position_key()).map_err(|_| ReplayError::Index)?;
-    fill(rows, |filler| read_log(env, dir, keys, (position, base), filler))
+    let from: Option<Position> = rows.load(&position_key()).map_err(|_| ReplayError::Index)?;
+    replay_to(env, dir, keys, rows, &Reach { from, base, until: None, progress })
+}
+
+/// Applies a stretch of the log.
+pub(crate) fn replay_to(
+    env: &Env,
+    dir: &Path,
+    keys: &StoreKeys,
+    rows: &RowStore,
+    reach: &Reach<'_>,
+) -> Result<Replayed, ReplayError> {
+    fill(rows, reach.progress, |filler| read_log(env, dir, keys, reach, filler))
 }
 
 fn read_log(
     env: &Env,
     dir: &Path,
     keys: &StoreKeys,
-    (position, base): (Option<Position>, Option<LogPlace>),
+    reach: &Reach<'_>,
     filler: &mut Filler<'_>,
 ) -> Result<Replayed, ReplayError> {
     let disk = &*env.disk;
     let mut numbers = list_segments(disk, dir)?;
     // A tail needs no snapshots: what they hold is in the index.
-    let found = position;
-    let from = if position.is_some() { None } else { Some(base.unwrap_or_default()) };
-    let position = position.unwrap_or_default();
+    let found = reach.from;
+    let from = if reach.from.is_some() { None } else { Some(reach.base.unwrap_or_default()) };
+    let position = reach.from.unwrap_or_default();
     // An index that is ahead of the log, or so far behind that the log begins after it, belongs to another log.
     if position.segment > 0 && !numbers.contains(&position.segment) {
         return Err(ReplayError::Index);
@@ -132,16 +157,25 @@ fn read_log(
     let next_number = numbers.last().copied().unwrap_or(0).saturating_add(1);
     let mut out = Replayed { next_number, from, found, ..Replayed::default() };
     let first = from.map_or(position.segment, |from| from.segment);
-    numbers.retain(|number| *number >= first);
+    let last = reach.until.map_or(u32::MAX, |until| until.segment);
+    numbers.retain(|number| (first..=last).contains(number));
+    let mode = if reach.until.is_some() { OpenMode::Read } else { OpenMode::ReadWrite };
     let mut segments = Vec::with_capacity(numbers.len());
+    let mut bytes = 0_u64;
     for number in numbers {
-        match Segment::open(disk, dir, keys, number, OpenMode::ReadWrite)? {
+        match Segment::open(disk, dir, keys, number, mode)? {
             // Half a header: one copy is whole, and nothing can stand after it.
             Some(segment) if segment.file.len()? < SEGMENT_START => unreadable_segment(disk, dir, number, &mut out)?,
-            Some(segment) => segments.push(segment),
+            Some(segment) => {
+                let end = reach.until.filter(|until| until.segment == number).map_or(u64::MAX, |until| until.offset);
+                let start = if number == position.segment { position.offset } else { SEGMENT_START };
+                bytes = bytes.saturating_add(segment.file.len()?.min(end).saturating_sub(start));
+                segments.push(segment);
+            }
             None => unreadable_segment(disk, dir, number, &mut out)?,
         }
     }
+    filler.expect(bytes);
     let mut sequence = position.sequence;
     for (index, segment) in segments.iter().enumerate() {
         let number = segment.header.number;
@@ -162,8 +196,14 @@ fn read_log(
             return Err(ReplayError::Index);
         }
         let next = segments.get(index.saturating_add(1)).map(|next| next.header.previous);
-        let tail = match next.filter(|previous| previous.number == number) {
-            Some(previous) => replay_sealed(segment, &start, previous, filler, &mut out)?,
+        let until = reach.until.filter(|until| until.segment == number).map(|until| SegmentEnd {
+            number,
+            length: until.offset,
+            sequence: until.sequence,
+            hash: until.hash,
+        });
+        let tail = match until.or(next.filter(|previous| previous.number == number)) {
+            Some(end) => replay_sealed(segment, &start, end, filler, &mut out)?,
             None => replay_last(segment, &start, length, next.is_none(), filler, &mut out)?,
         };
         sequence = tail.sequence.max(sequence);
@@ -178,6 +218,8 @@ fn read_log(
 pub(crate) enum ReplayError {
     /// The index is of no use; make a new one.
     Index,
+    /// Somebody broke it off.
+    Cancelled,
     /// A file failed.
     Io(io::Error),
 }
@@ -213,6 +255,7 @@ fn replay_sealed(
     let until = end.length.min(segment.file.len()?);
     let mut tail = start.clone();
     walk_each(segment, start.end, until, Bodies::Skip, &mut |piece, payload| {
+        filler.saw(piece.bytes())?;
         match piece {
             Piece::Bad { offset, .. } => report(segment, offset, out),
             Piece::Frame { offset, header, .. } => {
@@ -243,6 +286,7 @@ fn replay_last(
         report(segment, *offset, out);
     }
     for piece in &pieces {
+        filler.saw(piece.bytes())?;
         if let Piece::Frame { offset, header, .. } = piece
             && *offset < tail.end
             && header.kind != FrameKind::Body

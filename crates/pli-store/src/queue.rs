@@ -193,6 +193,10 @@ impl CommitQueue {
         self.waiting.lock().nudged = true;
         self.wake.notify_one();
     }
+    /// Whether it has been told to close.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.waiting.lock().closing
+    }
     /// No more operations; those queued are still done.
     pub(crate) fn close(&self) {
         self.waiting.lock().closing = true;

@@ -24,6 +24,7 @@ use crate::open::{ReplayError, Replayed, list_segments, lock, open_index, rebuil
 use crate::ops::owner;
 use crate::permit::{Mint, Permit};
 use crate::read::{READ_ACTIONS, Reader};
+use crate::rebuild::{self, RebuildProgress};
 use crate::rows::mail::{AccountState, BodyRow, Globals};
 use crate::rows::{Key, RowStore, Table, decode, keys};
 use crate::snapshot::Rounds;
@@ -88,6 +89,7 @@ struct Handle {
 impl Handle {
     fn close(&self) {
         self.engine.queue.close();
+        self.engine.rebuilds.stop();
         if let Some(thread) = self.thread.lock().take()
             && thread.join().is_err()
         {
@@ -117,11 +119,25 @@ impl Store {
         disk.create_dir_all(&options.dir.join("segments"))?;
         let now = options.env.clock.now();
         let keys = header::create(disk, &options.dir, &*options.keys, &options.site, now)?;
-        Self::start(options, keys, lock)
+        Self::start(options, keys, lock, None)
     }
 
     /// Opens a store: checks the header, replays the log's tail, starts the committer.
     pub fn open(options: StoreOptions) -> std::result::Result<(Self, Mint), OpenError> {
+        Self::open_with(options, None)
+    }
+    /// Opens a store with an index that is made again from the log, by the engine that the options name.
+    pub fn open_rebuilding(
+        options: StoreOptions,
+        progress: &RebuildProgress,
+    ) -> std::result::Result<(Self, Mint), OpenError> {
+        Self::open_with(options, Some(progress))
+    }
+
+    fn open_with(
+        options: StoreOptions,
+        rebuild: Option<&RebuildProgress>,
+    ) -> std::result::Result<(Self, Mint), OpenError> {
         let disk = &*options.env.disk;
         if !disk.exists(&options.dir.join(header::HEADER_FILE)) {
             return Err(OpenError::NoStore(options.dir.display().to_string()));
@@ -129,24 +145,22 @@ impl Store {
         let lock = lock(disk, &options.dir)?;
         let keys = header::open(disk, &options.dir, &*options.keys)?;
         disk.create_dir_all(&options.dir.join("segments"))?;
-        Self::start(options, keys, lock)
+        Self::start(options, keys, lock, rebuild)
     }
 
     fn start(
         options: StoreOptions,
         keys: StoreKeys,
         lock: Arc<dyn DiskFile>,
+        rebuild: Option<&RebuildProgress>,
     ) -> std::result::Result<(Self, Mint), OpenError> {
         let keys = Arc::new(keys);
-        let (rows, replayed) = match recover(&options, &keys, false)? {
-            Some(recovered) => recovered,
-            None => {
-                recover(&options, &keys, true)?.ok_or_else(|| OpenError::Index(String::from("a new index failed")))?
-            }
-        };
-        let audit = AuditLog::load(&rows, Arc::clone(&keys.signer), keys.site.clone());
-        let (audit, note) = audit.map_err(|error| OpenError::Damaged(error.to_string()))?;
-        let rounds = Rounds::load(&options.env, &options.dir.join("segments"), &rows)?;
+        let Recovered { rows, replayed, audit, note, rounds } = recover(&options, &keys, rebuild)?;
+        // Filled from the beginning: there was none, or none that fits, or another one was wanted.
+        let rebuilt = replayed.from.is_some() && replayed.batches > 0 && options.index != IndexEngine::Memory;
+        let damaged = replayed.damaged.len() as u64;
+        let why = if rebuild.is_some() { "asked for" } else { "the start found none to use" };
+        let record = rebuild::event(&keys.site, options.env.clock.now(), why, replayed.batches, damaged);
         let log = LogWriter::new(
             options.env.clone(),
             options.dir.join("segments"),
@@ -166,6 +180,10 @@ impl Store {
             applied: replayed.applied,
             audit_head: (audit.size(), note),
         }));
+        if rebuilt {
+            engine.rebuilds.count_one();
+            engine.queue.note(record);
+        }
         let committer = Committer::new(Arc::clone(&engine), log, audit, rounds);
         let thread = std::thread::Builder::new().name(String::from("store-commit")).spawn(move || committer.run())?;
         let handle = Handle { engine, thread: Mutex::new(Some(thread)), lock: Mutex::new(Some(lock)) };
@@ -309,6 +327,7 @@ impl Store {
             commit_groups: engine.counts.groups.load(Ordering::Relaxed),
             log_syncs: engine.counts.syncs.load(Ordering::Relaxed),
             index_engine: index.engine().name().to_owned(),
+            index_rebuilds: engine.rebuilds.count(),
         })
     }
 
@@ -360,11 +379,49 @@ impl Store {
     }
 }
 
-/// Opens the index and brings it up to the log's end; `None` when the index is of no use.
+/// What a start takes up.
+struct Recovered {
+    rows: RowStore,
+    replayed: Replayed,
+    audit: AuditLog,
+    note: Option<String>,
+    rounds: Rounds,
+}
+
+/// Opens the index and brings it up to the log's end; makes it again when it is of no use or when that is wanted.
 fn recover(
     options: &StoreOptions,
     keys: &Arc<StoreKeys>,
+    rebuild: Option<&RebuildProgress>,
+) -> std::result::Result<Recovered, OpenError> {
+    let take_up = |rows: RowStore, replayed: Replayed| -> std::result::Result<Recovered, OpenError> {
+        let audit = AuditLog::load(&rows, Arc::clone(&keys.signer), keys.site.clone());
+        let (audit, note) = audit.map_err(|error| OpenError::Damaged(error.to_string()))?;
+        let rounds = Rounds::load(&options.env, &options.dir.join("segments"), &rows)?;
+        Ok(Recovered { rows, replayed, audit, note, rounds })
+    };
+    let unwatched = RebuildProgress::default();
+    if rebuild.is_none()
+        && let Some((rows, replayed)) = bring_up(options, keys, false, &unwatched)?
+    {
+        match take_up(rows, replayed) {
+            Err(OpenError::Damaged(what)) => {
+                tracing::error!(what, "the index lacks what a start needs; it is made again from the log");
+            }
+            other => return other,
+        }
+    }
+    let made = bring_up(options, keys, true, rebuild.unwrap_or(&unwatched))?;
+    let (rows, replayed) = made.ok_or_else(|| OpenError::Index(String::from("a new index failed")))?;
+    take_up(rows, replayed)
+}
+
+/// Opens the index and brings it up to the log's end; `None` when the index is of no use.
+fn bring_up(
+    options: &StoreOptions,
+    keys: &Arc<StoreKeys>,
     fresh: bool,
+    progress: &RebuildProgress,
 ) -> std::result::Result<Option<(RowStore, Replayed)>, OpenError> {
     let segments = options.dir.join("segments");
     let bases = rebuild_bases(&options.env, &segments, keys)?;
@@ -372,9 +429,10 @@ fn recover(
     for base in bases {
         let index = open_index(&options.env, &options.dir, options.index, options.index_cache_bytes, fresh)?;
         let rows = RowStore::new(Arc::clone(&index), Arc::clone(keys));
-        let replayed = match replay(&options.env, &segments, keys, &rows, base) {
+        let replayed = match replay(&options.env, &segments, keys, &rows, (base, progress)) {
             Ok(replayed) => replayed,
             Err(ReplayError::Index) => return Ok(None),
+            Err(ReplayError::Cancelled) => return Err(OpenError::Index(String::from("broken off"))),
             Err(ReplayError::Io(error)) => return Err(OpenError::Io(error)),
         };
         // Its rows open, or the index is another store's or damaged.

@@ -6,7 +6,7 @@ mod world;
 use std::path::Path;
 
 use pli_store::*;
-use pli_types::{AccountId, SystemFlag, Uid};
+use pli_types::{AccountId, Action, SystemFlag, Uid};
 use world::*;
 
 fn block_on<F: Future>(future: F) -> F::Output {
@@ -38,7 +38,7 @@ fn picture(open: &Open, account: AccountId) -> String {
             text.push_str(&format!("{entry:?} {:?}\n", pli_crypto::sha256(&body)));
         }
     }
-    let permit = open.permit(pli_types::Action::QueueRead, None);
+    let permit = open.permit(Action::QueueRead, None);
     text.push_str(&format!("{:?}\n", open.store.queue_list(&permit, None, 100).unwrap()));
     text.push_str(&format!("{:?} {:?}", open.store.quota(account).unwrap(), open.store.account(account).unwrap()));
     text
@@ -91,6 +91,127 @@ fn an_index_of_the_first_format_is_sleds() {
     assert_eq!(picture(&open, ana), before);
     drop(open);
     assert_eq!(generations(&world.dir), ["0001"]);
+}
+
+/// Waits for the rebuild that runs, and says how it ended.
+fn rebuilt(open: &Open) -> RebuildStatus {
+    for _ in 0..2000 {
+        let status = open.store.rebuild_status();
+        if !status.running {
+            return status;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("the rebuild does not end");
+}
+
+fn rebuild_events(open: &Open) -> Vec<String> {
+    let permit = open.permit(Action::AuditRead, None);
+    let events = open.store.audit_events(&permit, 0, 10_000).unwrap();
+    events
+        .into_iter()
+        .filter(|(_, event)| event.operation == Action::Operate)
+        .filter_map(|(_, event)| event.result.reason)
+        .collect()
+}
+
+/// While it is made again, mail comes in and is read; what came in meanwhile is in the new one.
+#[test]
+fn an_index_is_made_again_while_it_serves() {
+    for (engine, next) in [
+        (IndexEngine::Sled, IndexEngine::Fjall),
+        (IndexEngine::Fjall, IndexEngine::Sled),
+        (IndexEngine::Fjall, IndexEngine::Fjall),
+        (IndexEngine::Memory, IndexEngine::Memory),
+    ] {
+        let mut world = World::real(engine);
+        let open = world.create();
+        block_on(async {
+            let ana = busy(&open).await;
+            open.store.set_segment_bytes_max(60_000);
+            for round in 0..3 {
+                open.store.start_rebuild(&open.permit(Action::Operate, None), Some(next)).unwrap();
+                let mut count = 0;
+                while open.store.rebuild_status().running || count < 5 {
+                    open.deliver(&[ana], &message(&format!("meanwhile{round}-{count}"), 4000)).await.unwrap();
+                    count += 1;
+                    assert!(open.store.condition().is_ok());
+                }
+                let status = rebuilt(&open);
+                assert_eq!((status.error, status.rebuilds, &*status.engine), (None, round + 1, next.name()));
+                assert!(status.serving && status.frames > 0);
+                open.check();
+            }
+            open.deliver(&[ana], &message("after", 4000)).await.unwrap();
+            assert_eq!(open.store.stat().unwrap().index_rebuilds, 3);
+            let before = picture(&open, ana);
+            drop(open);
+            if engine != IndexEngine::Memory {
+                let names = generations(&world.dir);
+                assert_eq!(names.len(), 2, "{names:?}");
+                assert_eq!(names[1], format!("0004-{}", next.name()));
+            }
+            world.index = next;
+            let open = world.open();
+            assert_eq!(open.store.stat().unwrap().index_rebuilds, 0);
+            assert_eq!(picture(&open, ana), before);
+            assert_eq!(rebuild_events(&open), ["index rebuilt: asked for"; 3]);
+            open.check();
+        });
+    }
+}
+
+#[test]
+fn two_rebuilds_at_once_and_one_without_leave_are_refused() {
+    let world = World::real(IndexEngine::Sled);
+    let open = world.create();
+    let ana = block_on(busy(&open));
+    let wrong = open.permit(Action::Verify, None);
+    assert!(matches!(open.store.start_rebuild(&wrong, None), Err(StoreError::WrongPermit)));
+    let permit = open.permit(Action::Operate, None);
+    assert!(matches!(open.store.start_rebuild(&permit, Some(IndexEngine::Memory)), Err(StoreError::Impossible(_))));
+    // Held back, the committer does not change over.
+    open.store.hold_commits(true);
+    open.store.start_rebuild(&permit, None).unwrap();
+    let second = open.store.start_rebuild(&permit, None);
+    if open.store.rebuild_status().running {
+        assert!(matches!(second, Err(StoreError::Impossible(_))), "{second:?}");
+    }
+    open.store.hold_commits(false);
+    let before = picture(&open, ana);
+    // Closed in the middle: the one in use stays.
+    open.store.close();
+    drop(open);
+    let open = world.open();
+    assert_eq!(picture(&open, ana), before);
+    open.check();
+}
+
+/// Before the server starts: from segments alone, whatever is there.
+#[test]
+fn an_index_is_made_again_at_a_start() {
+    let mut world = World::real(IndexEngine::Sled);
+    let open = world.create();
+    let ana = block_on(busy(&open));
+    let before = picture(&open, ana);
+    drop(open);
+    for engine in [IndexEngine::Sled, IndexEngine::Fjall, IndexEngine::Sled] {
+        world.index = engine;
+        let progress = RebuildProgress::default();
+        let open = Open::new(Store::open_rebuilding(world.options(), &progress).unwrap());
+        let (done, total) = progress.bytes();
+        assert!(done == total && total > 0 && progress.frames() > 60, "{done} {total}");
+        let stat = open.store.stat().unwrap();
+        assert_eq!((&*stat.index_engine, stat.index_rebuilds), (engine.name(), 1));
+        assert_eq!(picture(&open, ana), before);
+        open.check();
+    }
+    let progress = RebuildProgress::default();
+    progress.cancel();
+    assert!(matches!(Store::open_rebuilding(world.options(), &progress), Err(OpenError::Index(_))));
+    let open = world.open();
+    assert_eq!(picture(&open, ana), before);
+    assert_eq!(rebuild_events(&open)[..3], ["index rebuilt: asked for"; 3]);
 }
 
 /// A generation beside the one in use, which a crash left half-filled, is removed.

@@ -139,10 +139,44 @@ pub(crate) fn open_index(
     }
     let next = generations.next(engine);
     let index = next.open(dir, cache_bytes).map_err(|error| OpenError::Index(error.to_string()))?;
-    let named = dir.join(FOLDER).join(CURRENT_FILE);
-    if disk.exists(&named) {
-        disk.remove(&named)?;
-    }
+    forget_current(disk, dir)?;
     generations.clean(disk, dir, next);
     Ok(index)
+}
+
+/// Makes an empty index beside the one in use, which stays in use until [`use_newest`].
+pub(crate) fn open_beside(
+    env: &Env,
+    dir: &Path,
+    engine: IndexEngine,
+    cache_bytes: u64,
+) -> Result<Arc<dyn Index>, OpenError> {
+    let disk = &*env.disk;
+    let generations = Generations::read(disk, dir)?;
+    if let Some(current) = generations.current {
+        disk.replace(&dir.join(FOLDER).join(CURRENT_FILE), current.name().as_bytes())?;
+    }
+    let next = generations.next(engine);
+    next.open(dir, cache_bytes).map_err(|error| OpenError::Index(error.to_string()))
+}
+
+/// From now on the newest generation is in use; of those before it, the last one in use is kept.
+pub(crate) fn use_newest(env: &Env, dir: &Path) {
+    let disk = &*env.disk;
+    let done = Generations::read(disk, dir).and_then(|generations| {
+        forget_current(disk, dir)?;
+        if let Some(newest) = generations.all.last() {
+            generations.clean(disk, dir, *newest);
+        }
+        Ok(())
+    });
+    if let Err(error) = done {
+        // The next start takes up the one before, which is whole, and replays a longer tail.
+        tracing::warn!(%error, "the new index could not be marked as the one in use");
+    }
+}
+
+fn forget_current(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    let named = dir.join(FOLDER).join(CURRENT_FILE);
+    if disk.exists(&named) { disk.remove(&named) } else { Ok(()) }
 }

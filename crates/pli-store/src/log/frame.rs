@@ -79,8 +79,8 @@ impl FrameHeader {
         Some(Self { kind, length, sequence: r.u64()?, durable: r.u64()? })
     }
     /// Bytes from this frame's beginning to the next one's.
-    pub(crate) fn frame_bytes(&self) -> u64 {
-        frame_bytes(u64::from(self.length))
+    pub(crate) const fn frame_bytes(&self) -> u64 {
+        frame_bytes(self.length as u64)
     }
     /// The magic number alone, for the search after damage.
     pub(crate) fn may_start(bytes: &[u8]) -> bool {

@@ -15,6 +15,16 @@ pub(crate) enum Piece {
     Bad { offset: u64, until: u64 },
 }
 
+impl Piece {
+    /// Its bytes in the segment.
+    pub(crate) const fn bytes(&self) -> u64 {
+        match self {
+            Self::Frame { header, .. } => header.frame_bytes(),
+            Self::Bad { offset, until } => until.saturating_sub(*offset),
+        }
+    }
+}
+
 /// Whether bodies are read, or passed over by their length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bodies {
