@@ -49,6 +49,23 @@ impl Ran {
     }
 }
 
+/// The time now as names of the past have it, in UTC; returns when it is past.
+pub fn moment_name() -> String {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    std::thread::sleep(Duration::from_millis(3));
+    let secs = since.as_secs();
+    // The proleptic Gregorian calendar, years from March: 719,468 days stand between its year 0 and 1970.
+    let days = secs / 86_400 + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (year, month) = if month < 10 { (era * 400 + year, month + 3) } else { (era * 400 + year + 1, month - 9) };
+    let (hour, minute, second) = (secs / 3600 % 24, secs / 60 % 60, secs % 60);
+    format!("{year:04}-{month:02}-{day:02}/{hour:02}h{minute:02}m{second:02}s{:03}", since.subsec_millis())
+}
+
 /// The binary under test: `PLI_BIN`, or `pli` beside the folder of this test.
 pub fn pli() -> PathBuf {
     if let Some(path) = std::env::var_os("PLI_BIN") {

@@ -422,6 +422,11 @@ impl<'a> Runner<'a> {
                 let ran = self.instance.pli(&["quota", "set", &address, size]);
                 if ran.code == 0 { Ok(()) } else { Err(format!("{ran:?}")) }
             }
+            ["moment", name] => {
+                let label = crate::instance::moment_name();
+                self.bind(name.trim_start_matches('$'), &label);
+                Ok(())
+            }
             ["pli", words @ ..] => self.command_line(words),
             ["assert", left, sign, right] => self.assert(left, sign, right),
             _ => Err(format!("no directive `!{}`", words.join(" "))),

@@ -20,6 +20,10 @@ pub struct ImapConfig {
     pub keepalive_s: u64,
     /// Takes LOGIN and AUTHENTICATE outside TLS too. Only for tests and for a proxy on the same machine.
     pub login_without_tls: bool,
+    /// Shows the past as mailboxes below `Restauration` (`Restore`): each hour inside the store's retention window.
+    pub restore: bool,
+    /// Whose clocks name these hours: a name of the IANA time zone database.
+    pub restore_time_zone: chrono_tz::Tz,
     /// Capabilities that are not shown, in capitals (a client that trips over one).
     pub hidden_capabilities: Vec<String>,
 }
@@ -34,6 +38,8 @@ impl Default for ImapConfig {
             login_failures_max: 5,
             keepalive_s: 120,
             login_without_tls: false,
+            restore: true,
+            restore_time_zone: chrono_tz::UTC,
             hidden_capabilities: Vec::new(),
         }
     }

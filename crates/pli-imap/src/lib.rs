@@ -22,6 +22,7 @@ mod config;
 mod fail;
 pub mod limits;
 mod message;
+mod past;
 mod pick;
 mod picture;
 mod placeholder;

@@ -21,6 +21,8 @@ pub const APPEND_RESERVE_BYTES: usize = 1024 * 1024;
 pub const BAD_COMMANDS_COUNT_MAX: u32 = 30;
 /// Names that RECURSIVEMATCH and wildcards may look at in one LIST; more mailboxes than an account can have.
 pub const LIST_NAMES_COUNT_MAX: usize = 100_000;
+/// Moments of the past that the patterns of one LIST may name: each may cost a walk through the log. `NO [LIMIT]`.
+pub const LIST_MOMENTS_COUNT_MAX: usize = 4;
 /// Steps that matching one LIST pattern may take. `*` backtracks, and a pattern of many is cut off as no match.
 pub const PATTERN_STEPS_MAX: u32 = 100_000;
 /// A write that makes no progress for so long ends the session.

@@ -364,6 +364,7 @@ impl Session {
                 mailbox: selected.mailbox,
                 picture: Arc::clone(&selected.picture),
                 read_only: selected.read_only,
+                past: selected.past.clone(),
             }),
             _ => Err(Fail::Bad("Select a mailbox first")),
         }
@@ -418,7 +419,7 @@ impl Session {
             CommandBody::Login { user, password } => command::login::run(self, user, password).await,
             CommandBody::Enable(names) => command::enable::run(self, &names),
             CommandBody::Select { mailbox, read_only, condstore, qresync } => {
-                command::select::run(self, &mailbox, read_only, condstore, qresync)
+                command::select::run(self, &mailbox, read_only, condstore, qresync).await
             }
             CommandBody::Create { mailbox, special_use, unknown_use } => {
                 command::create::run(self, mailbox, &special_use, &unknown_use).await
@@ -429,7 +430,7 @@ impl Session {
             CommandBody::Unsubscribe(name) => command::subscribe::unsubscribe(self, name).await,
             CommandBody::List(list) => command::list::run(self, &list).await,
             CommandBody::Namespace => command::namespace::run(self),
-            CommandBody::Status { mailbox, items } => command::status::run(self, &mailbox, &items),
+            CommandBody::Status { mailbox, items } => command::status::run(self, &mailbox, &items).await,
             CommandBody::Append { prefix, message, more } => command::append::whole(self, prefix, message, more).await,
             CommandBody::Idle => command::idle::run(self).await,
             CommandBody::Check => Ok(Reply::ok("CHECK done")),

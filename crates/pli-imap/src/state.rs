@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pli_gate::Login;
-use pli_store::{Snapshot, View};
+use pli_store::{Moment, Permit, Reader, Snapshot, Store, StoreError, View};
 use pli_types::{MailboxId, ModSeq, Uid};
 use tokio::sync::watch;
 
@@ -34,8 +34,10 @@ pub enum State {
 pub struct Selected {
     /// Which.
     pub mailbox: MailboxId,
-    /// EXAMINE.
+    /// EXAMINE, or of the past.
     pub read_only: bool,
+    /// The moment that it is of, if it is of the past.
+    pub past: Option<Arc<Moment>>,
     /// What the client has been told: message numbers are places in this.
     pub picture: Arc<Snapshot>,
     /// Holds the shared view, so that changes go on arriving.
@@ -70,8 +72,20 @@ pub struct Open {
     pub mailbox: MailboxId,
     /// The picture at the command's start.
     pub picture: Arc<Snapshot>,
-    /// EXAMINE.
+    /// EXAMINE, or of the past.
     pub read_only: bool,
+    /// The moment that it is of.
+    pub past: Option<Arc<Moment>>,
+}
+
+impl Open {
+    /// Reads the mailbox and its messages, as they are or as they were.
+    pub fn reader<'a>(&'a self, store: &'a Store, permit: &'a Permit) -> Result<Reader<'a>, StoreError> {
+        match &self.past {
+            None => store.read(permit),
+            Some(moment) => store.read_past(permit, moment),
+        }
+    }
 }
 
 impl Selected {

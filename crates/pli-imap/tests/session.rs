@@ -356,7 +356,7 @@ async fn pipelined_commands_are_answered_in_order() {
         assert!(client.line().await.starts_with(&format!("p{n} OK")));
     }
     assert!(client.line().await.starts_with("q OK"));
-    assert_eq!(client.line().await, "* NAMESPACE ((\"\" \"/\")) NIL NIL");
+    assert!(client.line().await.starts_with("* NAMESPACE ((\"\" \"/\")) NIL "));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

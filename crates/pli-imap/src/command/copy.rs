@@ -16,15 +16,26 @@ pub async fn run(session: &mut Session, uid: bool, set: &MessageSet, name: &Mail
     if uids.is_empty() {
         return Ok(Reply::ok("Nothing to copy"));
     }
+    if let Some(moment) = &open.past {
+        // What is gone comes back as a new message: the store takes it from the quota, or refuses.
+        let about = Target { mailbox: Some(target.id), ..Target::default() };
+        let permit = session.admit(Action::Restore, &about)?;
+        let copied = session.store().restore(permit, moment, open.mailbox, uids, target.id).await?.value;
+        return Ok(reply(copied));
+    }
     // A message that stands in two mailboxes of an account counts once against its quota: COPY adds nothing.
     let about = Target { mailbox: Some(open.mailbox), adds: ByteCount::new(0), ..Target::default() };
     let permit = session.admit(Action::Copy, &about)?;
     let copied = session.store().copy(permit, open.mailbox, uids, target.id).await?.value;
+    Ok(reply(copied))
+}
+
+fn reply(copied: Copied) -> Reply {
     if copied.uids.is_empty() {
-        return Ok(Reply::ok("Nothing to copy"));
+        return Reply::ok("Nothing to copy");
     }
     let (validity, from, to) = split(copied);
-    Ok(Reply::ok_code(ReplyCode::CopyUid(validity, from, to), "Copied"))
+    Reply::ok_code(ReplyCode::CopyUid(validity, from, to), "Copied")
 }
 
 /// The messages that a command means, by UID.

@@ -19,8 +19,9 @@ pub async fn run(
     if name.is_inbox() {
         return Err(Fail::No(Some(Code::AlreadyExists), "INBOX is always there"));
     }
+    crate::past::keep_free(session, &name)?;
     let permit = session.admit_any(Action::Create)?;
     let made = session.store().create_mailbox(permit, name, uses.first().copied()).await?.value;
     // RFC 8474 §4.1
-    Ok(Reply::ok_code(ReplyCode::MailboxId(super::status::mailbox_id(made.id)), "Created"))
+    Ok(Reply::ok_code(ReplyCode::MailboxId(super::status::mailbox_id(made.id, None)), "Created"))
 }

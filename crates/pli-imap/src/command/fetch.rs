@@ -112,7 +112,7 @@ pub async fn run(
     let action = if plan.content { Action::FetchContent } else { Action::FetchMetadata };
     let permit = session.admit_on(action, open.mailbox)?;
     let store = session.store();
-    let reader = store.read(&permit)?;
+    let reader = open.reader(&store, &permit)?;
     if vanished && let Some(since) = changed_since {
         write_vanished(session, reader, open.mailbox, set, since)?;
     }

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pli_imap_proto::{List, ListAttribute, ListRow, ListVerb};
-use pli_store::Mailbox;
-use pli_types::{Action, MailboxName};
+use pli_imap_proto::{Code, List, ListAttribute, ListRow, ListVerb};
+use pli_store::{Mailbox, Moment, StoreError};
+use pli_types::{Action, MailboxName, UnixMillis};
 
 use super::status;
 use crate::fail::{Fail, Reply};
-use crate::limits::{LIST_NAMES_COUNT_MAX, PATTERN_STEPS_MAX};
+use crate::limits::{LIST_MOMENTS_COUNT_MAX, LIST_NAMES_COUNT_MAX, PATTERN_STEPS_MAX};
+use crate::past;
 use crate::session::Session;
 
 /// Every name that LIST may speak of.
@@ -37,11 +38,26 @@ pub async fn run(session: &mut Session, list: &List) -> Result<Reply, Fail> {
     let patterns: Vec<String> =
         list.patterns.iter().filter(|p| !p.is_empty()).map(|p| canonical(&list.reference, p)).collect();
     status::note_condstore(session, &list.returns.status);
+    write_names(session, list, &patterns, &names, None).await?;
+    if list.verb != ListVerb::Lsub && !list.select.subscribed && !list.select.special_use {
+        write_past(session, list, &patterns, &names).await?;
+    }
+    Ok(Reply::ok(done))
+}
+
+/// The names that match, with their STATUS where asked.
+async fn write_names(
+    session: &mut Session,
+    list: &List,
+    patterns: &[String],
+    names: &Names,
+    moment: Option<&Moment>,
+) -> Result<(), Fail> {
     for (name, mailbox) in names.names.iter().take(LIST_NAMES_COUNT_MAX) {
         if !patterns.iter().any(|pattern| matches(pattern, name)) {
             continue;
         }
-        let Some((attributes, child_info)) = describe(list, &patterns, &names, name, mailbox.as_ref()) else {
+        let Some((attributes, child_info)) = describe(list, patterns, names, name, mailbox.as_ref()) else {
             continue;
         };
         session.wire.out.list(&ListRow {
@@ -56,11 +72,77 @@ pub async fn run(session: &mut Session, list: &List) -> Result<Reply, Fail> {
             && !list.returns.status.is_empty()
         {
             // RFC 5819 §2: the STATUS of each mailbox that was listed.
-            status::write(session, mailbox, &list.returns.status)?;
+            status::write(session, mailbox, moment, &list.returns.status)?;
         }
         session.wire.flush_if_full().await?;
     }
-    Ok(Reply::ok(done))
+    Ok(())
+}
+
+/// The past. Clients ask for `*` and walk all that they get, so that its many names show only to those who ask for
+/// them: `*` and `%` show the first level, patterns that begin with it the days and hours, and patterns that name a
+/// moment its mailboxes. RFC 9051 §6.3.9 leaves to the server which names of others it shows.
+async fn write_past(session: &mut Session, list: &List, patterns: &[String], names: &Names) -> Result<(), Fail> {
+    let Some(root) = past::root_of(session)? else { return Ok(()) };
+    if names.has_mailbox(root) {
+        return Ok(());
+    }
+    let hours = past::listed(session)?;
+    let below = format!("{root}{}", MailboxName::SEPARATOR);
+    let mut levels = vec![root.to_owned()];
+    if patterns.iter().any(|pattern| pattern.starts_with(&below)) {
+        let days: BTreeSet<_> = hours.iter().map(|(day, _)| *day).collect();
+        levels.extend(days.into_iter().map(|day| format!("{root}/{day}")));
+        levels.extend(hours.iter().map(|(day, hour)| format!("{root}/{day}/{hour:02}h")));
+    }
+    for level in levels.iter().filter(|level| patterns.iter().any(|pattern| matches(pattern, level))) {
+        let children = if hours.is_empty() { ListAttribute::HasNoChildren } else { ListAttribute::HasChildren };
+        session.wire.out.list(&ListRow {
+            verb: list.verb,
+            attributes: &[ListAttribute::NoSelect, children],
+            separator: Some(MailboxName::SEPARATOR),
+            name: level,
+            old_name: None,
+            child_info_subscribed: false,
+        });
+        session.wire.flush_if_full().await?;
+    }
+    let zone = session.service.config.restore_time_zone;
+    let moments: BTreeMap<String, UnixMillis> =
+        patterns.iter().filter_map(|pattern| past::named(root, zone, pattern)).collect();
+    if moments.len() > LIST_MOMENTS_COUNT_MAX {
+        return Err(Fail::No(Some(Code::Limit), "Too many moments at once"));
+    }
+    for (label, at) in moments {
+        let moment = match past::open(session, at).await {
+            Ok(moment) => moment,
+            // Outside the window: there is nothing of this name.
+            Err(Fail::Store(StoreError::Past(_))) => continue,
+            Err(fail) => return Err(fail),
+        };
+        let names = gather_past(session, &label, &moment)?;
+        write_names(session, list, patterns, &names, Some(&moment)).await?;
+    }
+    Ok(())
+}
+
+/// The mailboxes of a moment under the names by which they are shown. Special uses are left out: no client is to take a
+/// Trash of the past for the one to use.
+fn gather_past(session: &Session, label: &str, moment: &Moment) -> Result<Names, Fail> {
+    let permit = session.admit_any(Action::List)?;
+    let store = session.store();
+    let mut names: BTreeMap<Box<str>, Option<Mailbox>> = BTreeMap::new();
+    for mailbox in store.read_past(&permit, moment)?.mailboxes()? {
+        // A name that has become too long can be neither shown nor opened.
+        let Ok(name) = MailboxName::new(&format!("{label}/{}", mailbox.name)) else { continue };
+        for level in std::iter::successors(name.parent(), MailboxName::parent) {
+            if level.as_str().len() > label.len() {
+                names.entry(level.as_str().into()).or_default();
+            }
+        }
+        names.insert(name.as_str().into(), Some(Mailbox { name, special_use: None, ..mailbox }));
+    }
+    Ok(Names { names, subscribed: BTreeSet::new() })
 }
 
 fn write_root(session: &mut Session, verb: ListVerb) {
@@ -103,6 +185,10 @@ impl Names {
             .range::<str, _>((std::ops::Bound::Included(&*from), std::ops::Bound::Unbounded))
             .take_while(move |(below, _)| below.starts_with(&*prefix))
             .map(|(below, mailbox)| (&**below, mailbox.as_ref()))
+    }
+    /// Whether there is a mailbox at or below a name.
+    fn has_mailbox(&self, name: &str) -> bool {
+        self.names.get(name).is_some_and(Option::is_some) || self.has_children(name)
     }
     fn has_children(&self, name: &str) -> bool {
         self.below(name).any(|(_, mailbox)| mailbox.is_some())

@@ -32,9 +32,10 @@ use pli_store::Mailbox;
 use pli_types::{Action, MailboxName};
 
 use crate::fail::Fail;
+use crate::past;
 use crate::session::Session;
 
-/// Finds a mailbox by name.
+/// Finds a mailbox by name, among those that can be changed.
 pub fn find(session: &Session, name: &MailboxName) -> Result<Mailbox, Fail> {
     find_or(session, name, Code::NonExistent)
 }
@@ -47,6 +48,9 @@ pub fn find_target(session: &Session, name: &MailboxName) -> Result<Mailbox, Fai
 fn find_or(session: &Session, name: &MailboxName, code: Code<'static>) -> Result<Mailbox, Fail> {
     let permit = session.admit_any(Action::List)?;
     let store = session.store();
-    let found = store.read(&permit)?.mailbox_by_name(name)?;
-    found.ok_or(Fail::No(Some(code), "No such mailbox"))
+    match store.read(&permit)?.mailbox_by_name(name)? {
+        Some(found) => Ok(found),
+        None if past::covering(session, name)?.is_some() => Err(Fail::No(Some(Code::NoPerm), "The past is read-only")),
+        None => Err(Fail::No(Some(code), "No such mailbox")),
+    }
 }

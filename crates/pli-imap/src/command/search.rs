@@ -86,7 +86,7 @@ pub async fn find(session: &mut Session, search: &Search) -> Result<Vec<(u32, En
     let ground = Ground { picture: &open.picture, saved: &saved, now };
     let test = compile(&search.key, search.charset.as_deref(), &ground)?;
     let store = session.store();
-    let reader = store.read(&permit)?;
+    let reader = open.reader(&store, &permit)?;
     let keys = &open.login.keys;
     let mut found = Vec::new();
     let mut entries = open.picture.iter();

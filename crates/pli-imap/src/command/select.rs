@@ -6,9 +6,9 @@ use pli_store::{Mailbox, Reader};
 use pli_types::{Action, MailboxName, ModSeq, SystemFlag, Uid};
 use std::sync::Arc;
 
-use super::find;
 use super::status::mailbox_id;
 use crate::fail::{Fail, Reply, ReplyCode};
+use crate::past::{Located, locate};
 use crate::picture::{FlagPrinter, Show, write_flag_lines, write_flags};
 use crate::session::Session;
 use crate::state::{Selected, State};
@@ -16,7 +16,7 @@ use crate::state::{Selected, State};
 /// RFC 7162 §3.2.5.2: pairs that a client may send to narrow what it is told.
 const MATCHES_COUNT_MAX: usize = 10_000;
 
-pub fn run(
+pub async fn run(
     session: &mut Session,
     name: &MailboxName,
     read_only: bool,
@@ -31,16 +31,25 @@ pub fn run(
     if condstore {
         session.enabled.condstore = true;
     }
-    let mailbox = find(session, name)?;
+    let (mailbox, past) = match locate(session, name).await? {
+        Located::Present(mailbox) => (mailbox, None),
+        Located::Past(moment, mailbox) => (mailbox, Some(moment)),
+    };
+    // RFC 9051 §6.3.2: SELECT of what cannot be changed is answered as read-only.
+    let read_only = read_only || past.is_some();
     let permit = session.admit_on(Action::Select, mailbox.id)?;
     let store = session.store();
-    let reader = store.read(&permit)?;
+    let reader = match &past {
+        None => store.read(&permit)?,
+        Some(moment) => store.read_past(&permit, moment)?,
+    };
     let view = reader.view(mailbox.id)?;
     let mut current = view.subscribe();
     let picture = current.borrow_and_update().clone();
     let selected = Selected {
         mailbox: mailbox.id,
         read_only,
+        past: past.clone(),
         keywords_told: picture.keywords.len(),
         picture,
         _view: view,
@@ -86,7 +95,7 @@ fn write_mailbox(session: &mut Session, mailbox: &Mailbox, selected: &Selected) 
     }
     out.uid_lines(picture.uid_validity, picture.uid_next);
     out.untagged(Status::Ok, Some(Code::HighestModSeq(highest(picture.highest_modseq))), "Highest");
-    out.untagged(Status::Ok, Some(Code::MailboxId(&mailbox_id(mailbox.id))), "Object id");
+    out.untagged(Status::Ok, Some(Code::MailboxId(&mailbox_id(mailbox.id, selected.past.as_deref()))), "Object id");
     if rev2 {
         // RFC 9051 §6.3.2: a LIST answer with the mailbox's name is required in rev2.
         out.list(&ListRow {

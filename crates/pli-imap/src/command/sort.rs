@@ -63,7 +63,7 @@ async fn read(session: &mut Session, criteria: &[(SortKey, bool)], found: Vec<(u
     let open = session.open()?;
     let permit = session.admit_on(Action::Search, open.mailbox)?;
     let store = session.store();
-    let reader = store.read(&permit)?;
+    let reader = open.reader(&store, &permit)?;
     let keys = &open.login.keys;
     let needs_summary = criteria.iter().any(|(key, _)| !matches!(key, SortKey::Arrival | SortKey::Size));
     let mut rows = Vec::with_capacity(found.len());

@@ -1,17 +1,20 @@
 //! STATUS. RFC 9051 §6.3.11.
 
 use pli_imap_proto::{StatusItem, StatusValue};
-use pli_store::Mailbox;
+use pli_store::{Mailbox, Moment};
 use pli_types::{Action, MailboxId, MailboxName, SystemFlag};
 
-use super::find;
 use crate::fail::{Fail, Reply};
+use crate::past::{Located, locate};
 use crate::session::Session;
 
-pub fn run(session: &mut Session, name: &MailboxName, items: &[StatusItem]) -> Result<Reply, Fail> {
-    let mailbox = find(session, name)?;
+pub async fn run(session: &mut Session, name: &MailboxName, items: &[StatusItem]) -> Result<Reply, Fail> {
+    let (mailbox, moment) = match locate(session, name).await? {
+        Located::Present(mailbox) => (mailbox, None),
+        Located::Past(moment, mailbox) => (mailbox, Some(moment)),
+    };
     note_condstore(session, items);
-    write(session, &mailbox, items)?;
+    write(session, &mailbox, moment.as_deref(), items)?;
     Ok(Reply::ok("STATUS done"))
 }
 
@@ -22,10 +25,16 @@ pub fn note_condstore(session: &mut Session, items: &[StatusItem]) {
     }
 }
 
-/// One STATUS answer.
-pub fn write(session: &mut Session, mailbox: &Mailbox, items: &[StatusItem]) -> Result<(), Fail> {
-    let deleted_bytes = if items.contains(&StatusItem::DeletedStorage) { deleted_bytes(session, mailbox)? } else { 0 };
-    let id = mailbox_id(mailbox.id);
+/// One STATUS answer, of a mailbox as it is or as it was.
+pub fn write(
+    session: &mut Session,
+    mailbox: &Mailbox,
+    moment: Option<&Moment>,
+    items: &[StatusItem],
+) -> Result<(), Fail> {
+    let deleted_bytes =
+        if items.contains(&StatusItem::DeletedStorage) { deleted_bytes(session, mailbox, moment)? } else { 0 };
+    let id = mailbox_id(mailbox.id, moment);
     let number = StatusValue::Number;
     let values: Vec<(StatusItem, StatusValue<'_>)> = items
         .iter()
@@ -52,13 +61,16 @@ pub fn write(session: &mut Session, mailbox: &Mailbox, items: &[StatusItem]) -> 
 }
 
 /// RFC 9208 §4.1.4. No sum is kept of this, and clients seldom ask: it is counted.
-fn deleted_bytes(session: &Session, mailbox: &Mailbox) -> Result<u64, Fail> {
+fn deleted_bytes(session: &Session, mailbox: &Mailbox, moment: Option<&Moment>) -> Result<u64, Fail> {
     if mailbox.deleted == 0 {
         return Ok(0);
     }
     let permit = session.admit_on(Action::List, mailbox.id)?;
     let store = session.store();
-    let reader = store.read(&permit)?;
+    let reader = match moment {
+        None => store.read(&permit)?,
+        Some(moment) => store.read_past(&permit, moment)?,
+    };
     let snapshot = reader.view(mailbox.id)?.snapshot();
     let mut bytes = 0u64;
     for (_, entry) in snapshot.iter().filter(|(_, entry)| entry.flags & SystemFlag::Deleted.bit() != 0) {
@@ -67,7 +79,10 @@ fn deleted_bytes(session: &Session, mailbox: &Mailbox) -> Result<u64, Fail> {
     Ok(bytes)
 }
 
-/// RFC 8474 §4: an object id, of letters and digits.
-pub fn mailbox_id(id: MailboxId) -> String {
-    format!("F{id}")
+/// RFC 8474 §4: an object id, of letters, digits and hyphens. A mailbox as it was is not the one that it is.
+pub fn mailbox_id(id: MailboxId, moment: Option<&Moment>) -> String {
+    match moment {
+        None => format!("F{id}"),
+        Some(moment) => format!("F{id}-{}", moment.at()),
+    }
 }

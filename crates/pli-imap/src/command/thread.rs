@@ -35,7 +35,7 @@ async fn read(session: &mut Session, uid: bool, found: Vec<(u32, Entry)>) -> Res
     let open = session.open()?;
     let permit = session.admit_on(Action::Search, open.mailbox)?;
     let store = session.store();
-    let reader = store.read(&permit)?;
+    let reader = open.reader(&store, &permit)?;
     let keys = &open.login.keys;
     let mut items = Vec::with_capacity(found.len());
     for batch in found.chunks(BATCH_MESSAGES) {
