@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::{Outcome, run};
 
 /// Debian package, and a file that it brings.
-const DEBIAN: [(&str, &str); 11] = [
+const DEBIAN: [(&str, &str); 12] = [
     ("ca-certificates", "/etc/ca-certificates.conf"),
     ("curl", "/usr/bin/curl"),
     ("swaks", "/usr/bin/swaks"),
@@ -17,6 +17,7 @@ const DEBIAN: [(&str, &str); 11] = [
     ("postfix", "/usr/sbin/postfix"),
     ("python3", "/usr/bin/python3"),
     ("python3-venv", "/usr/share/doc/python3-venv"),
+    ("softhsm2", "/usr/lib/softhsm/libsofthsm2.so"),
     ("util-linux", "/bin/mount"),
 ];
 
