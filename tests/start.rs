@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use pli_tests::acknowledged::{Fate, Found, Ledger, message};
+use pli_tests::acknowledged::{Fate, Found, Ledger, Message, message};
 use pli_tests::imap::Imap;
 use pli_tests::smtp::Smtp;
 use pli_tests::{Account, Builder, Claim, Instance, Ran, pli};
@@ -342,5 +342,7 @@ fn select(imap: &mut Imap) -> Found {
     let answer = imap.ok("SELECT INBOX").unwrap();
     let text: String = answer.untagged.iter().map(|line| String::from_utf8_lossy(line) + "\n").collect();
     let code = |name: &str| text.split(name).nth(1).unwrap().split(']').next().unwrap().trim().parse().unwrap();
-    Found { uid_validity: code("[UIDVALIDITY"), uid_next: code("[UIDNEXT"), messages: imap.bodies().unwrap() }
+    let message = |(uid, bytes)| Message { uid, bytes, ..Message::default() };
+    let messages = imap.bodies().unwrap().into_iter().map(message).collect();
+    Found { uid_validity: code("[UIDVALIDITY"), uid_next: code("[UIDNEXT"), messages, ..Found::default() }
 }

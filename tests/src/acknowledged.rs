@@ -2,7 +2,7 @@
 //! a seed, messages that can be made again from their number, the ledger of
 //! acknowledgements, and a mail sink that counts what reaches another domain.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -95,112 +95,221 @@ pub enum Fate {
 
 /// What one mailbox has shown so far.
 #[derive(Clone, Debug, Default)]
-pub struct Shown {
+struct Shown {
     /// RFC 9051 §2.3.1.1: never changes.
-    pub uid_validity: Option<u32>,
+    uid_validity: Option<u32>,
     /// The highest UID or UIDNEXT − 1 ever seen.
-    pub uid_highest: u32,
+    uid_highest: u32,
+    /// RFC 7162 §3.1.2.1: never goes back.
+    modseq_highest: u64,
     /// Which message each UID was.
-    pub uids: BTreeMap<u32, u64>,
+    uids: HashMap<u32, u64>,
+    /// What the flags of a UID may be: one set, or several while an answer is out.
+    flags: HashMap<u32, Vec<Flags>>,
+    /// The last modseq of a UID.
+    modseqs: HashMap<u32, u64>,
+}
+
+/// Flags and keywords of a message.
+pub type Flags = BTreeSet<String>;
+
+/// The messages of one place.
+#[derive(Debug, Default)]
+struct Fates {
+    live: HashMap<u64, Fate>,
+    gone: HashSet<u64>,
 }
 
 /// Everything that was promised.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    fates: Mutex<HashMap<(Place, u64), Fate>>,
+    fates: Mutex<HashMap<Place, Fates>>,
     shown: Mutex<HashMap<Place, Shown>>,
+    /// Moves whose answer is out: from, to, message.
+    moves: Mutex<Vec<(Place, Place, u64)>>,
+}
+
+/// A message as a client finds it.
+#[derive(Clone, Debug, Default)]
+pub struct Message {
+    /// Its UID.
+    pub uid: u32,
+    /// Its flags.
+    pub flags: Flags,
+    /// Its modseq, or 0 where nobody asked.
+    pub modseq: u64,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
 }
 
 /// A mailbox as a client finds it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Found {
     /// From SELECT.
     pub uid_validity: u32,
     /// From SELECT.
     pub uid_next: u32,
-    /// UID and bytes of each message.
-    pub messages: Vec<(u32, Vec<u8>)>,
+    /// From SELECT, or 0 where nobody asked.
+    pub highest_modseq: u64,
+    /// In order.
+    pub messages: Vec<Message>,
 }
 
 impl Ledger {
     /// Writes a fate down.
     pub fn write(&self, place: &Place, mark: u64, fate: Fate) {
-        lock(&self.fates).insert((place.clone(), mark), fate);
+        let mut fates = lock(&self.fates);
+        let fates = fates.entry(place.clone()).or_default();
+        if fate == Fate::Gone {
+            fates.live.remove(&mark);
+            fates.gone.insert(mark);
+        } else {
+            fates.gone.remove(&mark);
+            fates.live.insert(mark, fate);
+        }
     }
 
     /// How many messages in all places must be there.
     pub fn kept(&self) -> usize {
         let fates = lock(&self.fates);
-        fates.values().filter(|fate| matches!(fate, Fate::Kept | Fate::KeptAs(_))).count()
+        let live = fates.values().flat_map(|fates| fates.live.values());
+        live.filter(|fate| matches!(fate, Fate::Kept | Fate::KeptAs(_))).count()
+    }
+
+    /// A change of flags is sent: they are as before or so.
+    pub fn flagging(&self, place: &Place, uid: u32, after: &Flags) {
+        let mut shown = lock(&self.shown);
+        shown.entry(place.clone()).or_default().flags.entry(uid).or_default().push(after.clone());
+    }
+
+    /// A change of flags is acknowledged: they are so.
+    pub fn flagged(&self, place: &Place, uid: u32, after: &Flags) {
+        let mut shown = lock(&self.shown);
+        shown.entry(place.clone()).or_default().flags.insert(uid, vec![after.clone()]);
+    }
+
+    /// MOVE is sent: the message is in one of the two places.
+    pub fn moving(&self, from: &Place, to: &Place, mark: u64) {
+        lock(&self.moves).push((from.clone(), to.clone(), mark));
+    }
+
+    /// MOVE is acknowledged.
+    pub fn moved(&self, from: &Place, mark: u64) {
+        lock(&self.moves).retain(|(place, _, moved)| !(place == from && *moved == mark));
+    }
+
+    /// After all places were compared: what an unanswered MOVE took is in one place, not in both and not in none.
+    pub fn settle_moves(&self) -> Result<(), String> {
+        let fates = lock(&self.fates);
+        for (from, to, mark) in std::mem::take(&mut *lock(&self.moves)) {
+            let there = |place: &Place| fates.get(place).is_some_and(|fates| fates.live.contains_key(&mark));
+            if there(&from) == there(&to) {
+                let text = if there(&from) { "both" } else { "neither" };
+                return Err(format!("message {mark}, moved from {from:?} to {to:?}, is in {text}"));
+            }
+        }
+        Ok(())
     }
 
     /// Compares a mailbox with what was promised, and settles what was open.
     pub fn compare(&self, place: &Place, found: &Found) -> Result<(), String> {
-        let mut shown = lock(&self.shown);
-        let shown = shown.entry(place.clone()).or_default();
         let named = |text: String| format!("{} {}: {text}", place.0, place.1);
-        if shown.uid_validity.is_some_and(|old| old != found.uid_validity) {
-            return Err(named(format!("UIDVALIDITY was {:?}, is {}", shown.uid_validity, found.uid_validity)));
-        }
-        shown.uid_validity = Some(found.uid_validity);
-        let mut seen = HashMap::new();
-        for (uid, bytes) in &found.messages {
-            let mark = mark(bytes).ok_or_else(|| named(format!("UID {uid} has no mark: half a message?")))?;
-            whole(mark, bytes).map_err(&named)?;
-            if let Some(other) = seen.insert(mark, *uid) {
-                return Err(named(format!("message {mark} is there twice, as UID {other} and {uid}")));
-            }
-            match shown.uids.get(uid) {
-                Some(before) if *before != mark => {
-                    return Err(named(format!("UID {uid} was message {before}, is {mark}")));
-                }
-                None if *uid <= shown.uid_highest => {
-                    return Err(named(format!(
-                        "new message {mark} under old UID {uid} (highest {})",
-                        shown.uid_highest
-                    )));
-                }
-                _ => {}
-            }
-        }
-        for (mark, uid) in &seen {
-            shown.uids.insert(*uid, *mark);
-        }
-        let highest = found.messages.iter().map(|(uid, _)| *uid).max().unwrap_or(0);
-        if found.uid_next <= highest || found.uid_next <= shown.uid_highest {
-            return Err(named(format!(
-                "UIDNEXT {} with UID {highest} there and {} seen before",
-                found.uid_next, shown.uid_highest
-            )));
-        }
-        shown.uid_highest = found.uid_next - 1;
+        let mut shown = lock(&self.shown);
+        let seen = shown.entry(place.clone()).or_default().compare(found).map_err(named)?;
         self.settle(place, &seen).map_err(named)
     }
 
     fn settle(&self, place: &Place, seen: &HashMap<u64, u32>) -> Result<(), String> {
         let mut fates = lock(&self.fates);
-        for mark in seen.keys() {
-            if !fates.contains_key(&(place.clone(), *mark)) {
+        let fates = fates.entry(place.clone()).or_default();
+        for (mark, uid) in seen {
+            if fates.gone.contains(mark) {
+                return Err(format!("message {mark} was gone and came back as UID {uid}"));
+            }
+            if !fates.live.contains_key(mark) {
                 return Err(format!("message {mark} was never sent here"));
             }
         }
-        for ((_, mark), fate) in fates.iter_mut().filter(|((here, _), _)| here == place) {
-            let there = seen.get(mark).copied();
-            *fate = match (*fate, there) {
+        let mut gone = Vec::new();
+        for (mark, fate) in &mut fates.live {
+            *fate = match (*fate, seen.get(mark).copied()) {
                 (Fate::Offered | Fate::Kept, Some(uid)) => Fate::KeptAs(uid),
                 (Fate::KeptAs(uid), Some(now)) | (Fate::Expunging(uid), Some(now)) if uid == now => Fate::KeptAs(uid),
                 (Fate::KeptAs(uid) | Fate::Expunging(uid), Some(now)) => {
                     return Err(format!("message {mark} was UID {uid}, is UID {now}"));
                 }
-                (Fate::Offered | Fate::Expunging(_) | Fate::Gone, None) => Fate::Gone,
                 (Fate::Kept | Fate::KeptAs(_), None) => {
                     return Err(format!("message {mark} was acknowledged ({fate:?}) and is lost"));
                 }
-                (Fate::Gone, Some(uid)) => {
-                    return Err(format!("message {mark} was gone and came back as UID {uid}"));
+                (Fate::Offered | Fate::Expunging(_) | Fate::Gone, None) => {
+                    gone.push(*mark);
+                    Fate::Gone
                 }
+                (Fate::Gone, Some(uid)) => return Err(format!("message {mark} was gone and is UID {uid}")),
             };
         }
+        for mark in gone {
+            fates.live.remove(&mark);
+            fates.gone.insert(mark);
+        }
+        Ok(())
+    }
+}
+
+impl Shown {
+    /// Nothing goes back and nothing changes its name; each message's UID by its mark.
+    fn compare(&mut self, found: &Found) -> Result<HashMap<u64, u32>, String> {
+        if self.uid_validity.is_some_and(|old| old != found.uid_validity) {
+            return Err(format!("UIDVALIDITY was {:?}, is {}", self.uid_validity, found.uid_validity));
+        }
+        self.uid_validity = Some(found.uid_validity);
+        if found.highest_modseq < self.modseq_highest {
+            return Err(format!("HIGHESTMODSEQ was {}, is {}", self.modseq_highest, found.highest_modseq));
+        }
+        self.modseq_highest = found.highest_modseq;
+        let mut seen = HashMap::new();
+        for message in &found.messages {
+            let uid = message.uid;
+            let mark = mark(&message.bytes).ok_or_else(|| format!("UID {uid} has no mark: half a message?"))?;
+            whole(mark, &message.bytes)?;
+            if let Some(other) = seen.insert(mark, uid) {
+                return Err(format!("message {mark} is there twice, as UID {other} and {uid}"));
+            }
+            match self.uids.get(&uid) {
+                Some(before) if *before != mark => {
+                    return Err(format!("UID {uid} was message {before}, is {mark}"));
+                }
+                None if uid <= self.uid_highest => {
+                    return Err(format!("new message {mark} under old UID {uid} (highest {})", self.uid_highest));
+                }
+                _ => {}
+            }
+            self.state(message, found.highest_modseq)?;
+        }
+        self.uids.extend(seen.iter().map(|(mark, uid)| (*uid, *mark)));
+        let highest = found.messages.iter().map(|message| message.uid).max().unwrap_or(0);
+        if found.uid_next <= highest || found.uid_next <= self.uid_highest {
+            return Err(format!(
+                "UIDNEXT {} with UID {highest} there and {} seen before",
+                found.uid_next, self.uid_highest
+            ));
+        }
+        self.uid_highest = found.uid_next - 1;
+        Ok(seen)
+    }
+
+    /// Flags are what was acknowledged, or what was asked for last; the modseq has not gone back.
+    fn state(&mut self, message: &Message, highest: u64) -> Result<(), String> {
+        let Message { uid, flags, modseq, .. } = message;
+        let before = self.modseqs.insert(*uid, *modseq).unwrap_or(0);
+        if *modseq < before || *modseq > highest {
+            return Err(format!("UID {uid}: modseq was {before}, is {modseq}, the mailbox's is {highest}"));
+        }
+        let may = self.flags.entry(*uid).or_default();
+        if !may.is_empty() && !may.contains(flags) {
+            return Err(format!("UID {uid}: flags are {flags:?}, may be {may:?}"));
+        }
+        *may = vec![flags.clone()];
         Ok(())
     }
 }
@@ -343,7 +452,11 @@ mod tests {
         Found {
             uid_validity: 7,
             uid_next: messages.iter().map(|(uid, _)| uid + 1).max().unwrap_or(1),
-            messages: messages.iter().map(|(uid, mark)| (*uid, message(*mark))).collect(),
+            messages: messages
+                .iter()
+                .map(|(uid, mark)| Message { uid: *uid, bytes: message(*mark), ..Message::default() })
+                .collect(),
+            ..Found::default()
         }
     }
 
@@ -370,7 +483,7 @@ mod tests {
         ledger().compare(&place(), &found(&[(1, 1), (2, 1)])).unwrap_err();
         ledger().compare(&place(), &found(&[(1, 1), (2, 3)])).unwrap_err();
         let mut half = found(&[(1, 1)]);
-        half.messages[0].1.pop();
+        half.messages[0].bytes.pop();
         ledger().compare(&place(), &half).unwrap_err();
         // A message that was not there after a crash must not come later.
         let one = ledger();
@@ -388,6 +501,33 @@ mod tests {
         other.uid_validity = 8;
         other.uid_next = 3;
         three.compare(&place(), &other).unwrap_err();
+    }
+
+    #[test]
+    fn flags_modseq_and_moves_are_watched() {
+        let flags = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Flags>();
+        let with = |words: &[&str], modseq| {
+            let mut found = found(&[(1, 1)]);
+            found.messages[0].flags = flags(words);
+            found.messages[0].modseq = modseq;
+            found.highest_modseq = modseq;
+            found
+        };
+        let ledger = Ledger::default();
+        ledger.write(&place(), 1, Fate::Kept);
+        ledger.compare(&place(), &with(&[], 4)).unwrap();
+        ledger.compare(&place(), &with(&[], 3)).unwrap_err();
+        ledger.compare(&place(), &with(&["work"], 5)).unwrap_err();
+        ledger.flagging(&place(), 1, &flags(&["work"]));
+        ledger.compare(&place(), &with(&["work"], 6)).unwrap();
+        ledger.flagged(&place(), 1, &flags(&[]));
+        ledger.compare(&place(), &with(&["work"], 7)).unwrap_err();
+        // In one of two places, not in none.
+        let other = ("a@example.org".to_owned(), "Other".to_owned());
+        ledger.moving(&place(), &other, 1);
+        ledger.settle_moves().unwrap();
+        ledger.moving(&place(), &other, 2);
+        ledger.settle_moves().unwrap_err();
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The few IMAP commands that tests need outside transcripts.
 
+use crate::acknowledged::Message;
 use crate::{Account, Instance, Wire};
 
 /// An IMAP session.
@@ -93,17 +94,36 @@ impl Imap {
 
     /// The selected mailbox's messages, as (UID, bytes), in order.
     pub fn bodies(&mut self) -> Result<Vec<(u32, Vec<u8>)>, String> {
-        let answer = self.ok("UID FETCH 1:* (UID BODY.PEEK[])")?;
+        Ok(self.fetched("UID BODY.PEEK[]")?.into_iter().map(|message| (message.uid, message.bytes)).collect())
+    }
+
+    /// The same with flags and modseq.
+    pub fn messages(&mut self) -> Result<Vec<Message>, String> {
+        self.fetched("UID FLAGS MODSEQ BODY.PEEK[]")
+    }
+
+    fn fetched(&mut self, items: &str) -> Result<Vec<Message>, String> {
+        let answer = self.ok(&format!("UID FETCH 1:* ({items})"))?;
         let mut all = Vec::new();
         for response in &answer.untagged {
-            let Some(body) = literal(response).or_else(|| quoted_body(response)) else {
+            let Some(bytes) = literal(response).or_else(|| quoted_body(response)) else {
                 continue;
             };
             let outside = outside_literals(response);
-            let words: Vec<&str> = outside.split([' ', '(', ')']).collect();
-            let at = words.iter().position(|word| *word == "UID").ok_or("no UID in FETCH")?;
-            let uid = words[at + 1].parse().map_err(|_| format!("UID in {outside}"))?;
-            all.push((uid, body));
+            let after = |name: &str| outside.split(&format!("{name} ")).nth(1).map(str::to_owned);
+            let number = |text: Option<String>| -> Option<u64> {
+                let text = text?;
+                text.trim_start_matches('(').split([' ', ')']).next()?.parse().ok()
+            };
+            let uid = number(after("UID")).ok_or_else(|| format!("no UID in {outside}"))?;
+            let flags = after("FLAGS").unwrap_or_default();
+            let flags = flags.strip_prefix('(').and_then(|flags| flags.split(')').next()).unwrap_or_default();
+            all.push(Message {
+                uid: u32::try_from(uid).map_err(|_| format!("UID in {outside}"))?,
+                flags: flags.split_whitespace().map(str::to_owned).collect(),
+                modseq: number(after("MODSEQ")).unwrap_or(0),
+                bytes,
+            });
         }
         Ok(all)
     }

@@ -40,6 +40,14 @@ impl Smtp {
         Self::open(instance.connect("smtp")?)
     }
 
+    /// Connects to the LMTP port and says LHLO.
+    pub fn lmtp(instance: &Instance) -> Result<Self, String> {
+        let mut smtp = Self { wire: instance.connect("lmtp")? };
+        smtp.reply("220")?;
+        smtp.expect("LHLO client.example.net", "250")?;
+        Ok(smtp)
+    }
+
     /// Connects to submissions, says EHLO and logs in.
     pub fn submission(instance: &Instance, account: &Account) -> Result<Self, String> {
         let mut smtp = Self::open(instance.connect("submissions")?)?;
@@ -87,6 +95,17 @@ impl Smtp {
         self.expect("DATA", "354")?;
         self.wire.send(&stuffed(message))?;
         self.reply("250")
+    }
+
+    /// One message by LMTP; `Ok` when it was accepted for each recipient (RFC 2033 §4.2).
+    pub fn send_each(&mut self, from: &str, to: &[&str], message: &[u8]) -> Result<(), String> {
+        self.expect(&format!("MAIL FROM:<{from}>"), "250")?;
+        for to in to {
+            self.expect(&format!("RCPT TO:<{to}>"), "250")?;
+        }
+        self.expect("DATA", "354")?;
+        self.wire.send(&stuffed(message))?;
+        to.iter().try_for_each(|_| self.reply("250").map(drop))
     }
 
     /// QUIT.
