@@ -18,6 +18,7 @@ const DEBIAN: [(&str, &str); 12] = [
     ("python3", "/usr/bin/python3"),
     ("python3-venv", "/usr/share/doc/python3-venv"),
     ("softhsm2", "/usr/lib/softhsm/libsofthsm2.so"),
+    ("strace", "/usr/bin/strace"),
     ("util-linux", "/bin/mount"),
 ];
 

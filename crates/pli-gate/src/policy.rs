@@ -196,6 +196,7 @@ pub const TABLE: &[Row] = &[
     admin(Action::Inspect, ADMIN, AuditLevel::Event),
     admin(Action::Rewind, ADMIN, AuditLevel::Event),
     admin(Action::Verify, ADMIN_SYSTEM, AuditLevel::Event),
+    admin(Action::QuotaWarning, &[Who::System], AuditLevel::Event),
     admin(Action::Compact, ADMIN_SYSTEM, AuditLevel::Event),
     admin(Action::KeyRotate, ADMIN_SYSTEM, AuditLevel::Event),
     admin(Action::Operate, ADMIN_SYSTEM, AuditLevel::Event),

@@ -139,7 +139,7 @@ fn admitted(world: &World, actor: Actor) -> Vec<Action> {
     Action::ALL.iter().copied().filter(|action| world.gate.admit(&session, *action, &target).is_ok()).collect()
 }
 
-const ADMINISTRATION: [Action; 14] = [
+const ADMINISTRATION: [Action; 17] = [
     Action::GetQuota,
     Action::QueueRead,
     Action::QueueChange,
@@ -152,8 +152,11 @@ const ADMINISTRATION: [Action; 14] = [
     Action::DomainChange,
     Action::SetQuota,
     Action::AuditRead,
+    Action::Inspect,
+    Action::Rewind,
     Action::Verify,
     Action::KeyRotate,
+    Action::Compact,
 ];
 
 #[tokio::test]

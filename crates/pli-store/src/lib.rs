@@ -36,6 +36,7 @@ mod ops;
 mod permit;
 mod queue;
 mod queue_read;
+mod quota;
 mod read;
 mod rebuild;
 mod rotate;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pli_audit::Event;
-use pli_types::{AccountId, MailboxId, MailboxName, ModSeq, Uid, UidValidity, UnixMillis};
+use pli_types::{
+    AccountId, Action, MailboxId, MailboxName, ModSeq, SessionId, SessionInfo, Uid, UidValidity, UnixMillis,
+};
 
 use crate::body::Prepared;
 use crate::error::StoreError;
@@ -166,8 +168,20 @@ impl<'a> Txn<'a> {
     pub(crate) fn state(&mut self, account: AccountId) -> Result<AccountState> {
         self.load(&keys::state(account))?.ok_or(StoreError::NoAccount(account))
     }
+    /// Puts the state, and notes each threshold of the quota that it has crossed.
     pub(crate) fn put_state(&mut self, account: AccountId, state: &AccountState) {
-        self.put(keys::state(account), state);
+        let mut state = *state;
+        let now = crate::quota::thresholds(&state.quota);
+        let before = std::mem::replace(&mut state.warned, now);
+        for (name, before, now) in [("percent-of-bytes", before.0, now.0), ("percent-of-messages", before.1, now.1)] {
+            if now > before {
+                let session = SessionInfo::system(SessionId(0));
+                let event = Event::new(self.base.site, &session, Action::QuotaWarning, self.now());
+                self.own.events.push(event.account(account).count(name, now.into()));
+                tracing::info!(%account, percent = now, what = name, "an account has crossed a threshold of its quota");
+            }
+        }
+        self.put(keys::state(account), &state);
     }
     /// The next modseq of the account; all that one operation changes has the same.
     pub(crate) fn next_modseq(state: &mut AccountState) -> ModSeq {

@@ -90,6 +90,8 @@ actions! {
     DomainChange => "domain-change",
     /// Set a quota.
     SetQuota => "set-quota",
+    /// Note that an account has crossed a threshold of its quota.
+    QuotaWarning => "quota-warning",
     /// Read the audit log.
     AuditRead => "audit-read",
     /// Look at an account's mail as it was at a moment of the past, as an administrator.

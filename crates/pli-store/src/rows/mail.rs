@@ -53,26 +53,35 @@ pub(crate) struct AccountState {
     pub(crate) inbox: MailboxId,
     pub(crate) mailboxes: u32,
     pub(crate) quota: Quota,
+    /// Thresholds of the quota that have been told and not been left since, in percent: of bytes, of messages.
+    pub(crate) warned: (u8, u8),
 }
 
 impl Row for AccountState {
     const NAME: &'static str = "account state";
     fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::new(1);
+        let mut w = Writer::new(2);
         w.var(self.next_email).var(self.modseq).u64(self.inbox.get()).var(self.mailboxes.into());
         w.var(self.quota.bytes_used.get()).var(self.quota.messages_used);
         write_limit(&mut w, self.quota.limit);
+        w.u8(self.warned.0).u8(self.warned.1);
         w.done()
     }
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut r = Reader::versioned(bytes, 1)?;
-        let row = Self {
+        let mut r = Reader::new(bytes);
+        let version = r.u8().filter(|version| (1..=2).contains(version))?;
+        let mut row = Self {
+            warned: (0, 0),
             next_email: r.var()?,
             modseq: r.var()?,
             inbox: MailboxId::new(r.u64()?),
             mailboxes: r.var32()?,
             quota: Quota { bytes_used: ByteCount::new(r.var()?), messages_used: r.var()?, limit: read_limit(&mut r)? },
         };
+        // Version 1 knew no warnings.
+        if version == 2 {
+            row.warned = (r.u8()?, r.u8()?);
+        }
         r.end().map(|()| row)
     }
 }
