@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::{Outcome, run};
 
 /// Debian package, and a file that it brings.
-const DEBIAN: [(&str, &str); 12] = [
+const DEBIAN: [(&str, &str); 13] = [
     ("ca-certificates", "/etc/ca-certificates.conf"),
     ("curl", "/usr/bin/curl"),
     ("swaks", "/usr/bin/swaks"),

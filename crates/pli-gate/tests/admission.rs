@@ -178,8 +178,10 @@ async fn each_action_is_refused_without_the_right() {
         Action::QueueRead,
         Action::QueueChange,
         Action::SetQuota,
+        Action::QuotaWarning,
         Action::Verify,
         Action::KeyRotate,
+        Action::Compact,
         Action::Operate,
     ];
     assert_eq!(admitted(&world, Actor::System), system);
