@@ -159,6 +159,24 @@ impl Out {
         self.runs(uids.map(Uid::get));
         self.crlf();
     }
+    /// `* VANISHED (EARLIER) set` of ranges that rise and do not touch; nothing for none.
+    pub fn vanished_earlier(&mut self, ranges: &[(u32, u32)]) {
+        if ranges.is_empty() {
+            return;
+        }
+        self.raw(b"* VANISHED (EARLIER) ");
+        for (at, (first, last)) in ranges.iter().enumerate() {
+            if at > 0 {
+                self.raw(b",");
+            }
+            self.number((*first).into());
+            if first != last {
+                self.raw(b":");
+                self.number((*last).into());
+            }
+        }
+        self.crlf();
+    }
     /// `* FLAGS (...)` with what stands between the parentheses.
     pub fn flags(&mut self, flags: &str) {
         self.raw(b"* FLAGS (");

@@ -188,6 +188,25 @@ impl Resolved {
         let at = self.0.partition_point(|&(_, high)| high < number);
         self.0.get(at).is_some_and(|&(low, _)| low <= number)
     }
+    /// Where these ranges (rising, apart) and the set's meet.
+    #[must_use]
+    pub fn meet(&self, ranges: &[(u32, u32)]) -> Vec<(u32, u32)> {
+        let (mut mine, mut met) = (self.0.iter().peekable(), Vec::new());
+        for &(first, last) in ranges {
+            while mine.next_if(|(_, high)| *high < first).is_some() {}
+            while let Some(&&(low, high)) = mine.peek() {
+                if low > last {
+                    break;
+                }
+                met.push((low.max(first), high.min(last)));
+                if high > last {
+                    break;
+                }
+                mine.next();
+            }
+        }
+        met
+    }
     /// The numbers, rising.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.0.iter().flat_map(|&(a, b)| a..=b)

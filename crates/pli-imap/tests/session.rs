@@ -329,6 +329,40 @@ async fn qresync_tells_what_vanished() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_away_longer_than_the_history_is_told_all_that_is_not_there() {
+    let server = server().await;
+    let mut one = server.inbox().await;
+    for n in 1..=6 {
+        one.append("INBOX", "", &message(&format!("m{n}"))).await;
+    }
+    one.ok("STORE 1,3 +FLAGS.SILENT (\\Deleted)").await;
+    one.ok("EXPUNGE").await;
+    let mut two = server.login("alice").await;
+    two.ok("ENABLE QRESYNC").await;
+    let text = two.ok("SELECT INBOX").await;
+    let number =
+        |key: &str| -> u64 { text.split(key).nth(1).unwrap().split(']').next().unwrap().trim().parse().unwrap() };
+    let (validity, modseq) = (number("[UIDVALIDITY "), number("[HIGHESTMODSEQ "));
+    one.ok("STORE 4 +FLAGS.SILENT (\\Deleted)").await;
+    one.ok("EXPUNGE").await;
+    // The client knows that 1 and 3 are gone.
+    let text = two.ok(&format!("SELECT INBOX (QRESYNC ({validity} {modseq}))")).await;
+    assert!(text.contains("* VANISHED (EARLIER) 6\r\n"), "{text}");
+    // As if so much had been expunged that the history began at the last one.
+    let id: u64 =
+        text.split("[MAILBOXID (").nth(1).unwrap().split(')').next().unwrap().trim_start_matches('F').parse().unwrap();
+    let floor = u8::try_from(modseq).unwrap() + 2;
+    let row = vec![1, floor, 0, 0];
+    server.store.plant_row(&[&[0x54][..], &id.to_be_bytes()].concat(), Some(row), true).await.unwrap();
+    let text = two.ok(&format!("SELECT INBOX (QRESYNC ({validity} {modseq}))")).await;
+    assert!(text.contains("* VANISHED (EARLIER) 1,3,6\r\n"), "{text}");
+    let text = two.ok(&format!("SELECT INBOX (QRESYNC ({validity} {modseq} 2:6))")).await;
+    assert!(text.contains("* VANISHED (EARLIER) 3,6\r\n"), "{text}");
+    let text = two.ok(&format!("UID FETCH 1:2 FLAGS (CHANGEDSINCE {modseq} VANISHED)")).await;
+    assert!(text.contains("* VANISHED (EARLIER) 1\r\n"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mailbox_deleted_under_a_session_is_told_as_expunged() {
     let server = server().await;
     let mut one = server.login("alice").await;

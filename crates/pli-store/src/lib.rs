@@ -23,6 +23,7 @@ mod compact;
 mod engine;
 mod error;
 mod fill;
+mod history;
 mod index;
 mod keys;
 mod limits;

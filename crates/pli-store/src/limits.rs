@@ -97,3 +97,11 @@ pub(crate) const REBUILD_PATIENCE_MS: u64 = 3_000;
 pub(crate) const REBUILD_WAIT_MS: u64 = 20;
 /// Longest pause before an index that could not be made is tried again, in milliseconds.
 pub(crate) const REBUILD_RETRY_MS_MAX: u64 = 30_000;
+/// UIDs of one row of the history of expunges: five bytes each at most, so 40 KiB.
+pub(crate) const EXPUNGED_ROW_UIDS_MAX: usize = 8192;
+/// UIDs that a mailbox's history of expunges holds.
+pub(crate) const HISTORY_UIDS_MAX: u64 = 16_384;
+/// Its rows; beyond that the old ones become one.
+pub(crate) const HISTORY_ROWS_MAX: u64 = 512;
+/// Expunges that then stay apart.
+pub(crate) const HISTORY_ROWS_KEPT: usize = 64;

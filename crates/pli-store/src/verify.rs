@@ -475,7 +475,7 @@ fn decodes(key: Key, value: &[u8]) -> bool {
     use crate::model::{Alias, Domain};
     use crate::rows::key::{KeyAge, KeyState};
     use crate::rows::log::{DroppedRow, GoneRow, RoundRow};
-    use crate::rows::mail::{Expunged, Globals};
+    use crate::rows::mail::{Expunged, Globals, History};
     match key.table() {
         None | Some(Table::Position) => false,
         Some(Table::Globals) => Globals::decode(value).is_some(),
@@ -491,6 +491,7 @@ fn decodes(key: Key, value: &[u8]) -> bool {
         Some(Table::Subscription) => pli_types::MailboxName::decode(value).is_some(),
         Some(Table::Entries) => EntryBlock::decode(value).is_some(),
         Some(Table::Expunged) => Expunged::decode(value).is_some(),
+        Some(Table::History) => History::decode(value).is_some(),
         Some(Table::Message) => MessageRow::decode(value).is_some(),
         Some(Table::Body) => BodyRow::decode(value).is_some(),
         Some(Table::Gone) => GoneRow::decode(value).is_some(),

@@ -114,7 +114,7 @@ pub async fn run(
     let store = session.store();
     let reader = open.reader(&store, &permit)?;
     if vanished && let Some(since) = changed_since {
-        write_vanished(session, reader, open.mailbox, set, since)?;
+        write_vanished(session, reader, set, since)?;
     }
     let fetch = Fetch { reader, login: &open.login, mailbox: open.mailbox, items: &items, plan };
     let trouble = fetch.all(session, &open.picture, &picked, changed_since).await?;
@@ -147,20 +147,13 @@ fn finish(trouble: Trouble, uid: bool) -> Result<Reply, Fail> {
 }
 
 /// RFC 7162 §3.2.6: UIDs of the set that were expunged since.
-fn write_vanished(
-    session: &mut Session,
-    reader: Reader<'_>,
-    mailbox: MailboxId,
-    set: &MessageSet,
-    since: ModSeq,
-) -> Result<(), Fail> {
+fn write_vanished(session: &mut Session, reader: Reader<'_>, set: &MessageSet, since: ModSeq) -> Result<(), Fail> {
     let MessageSet::Set(set) = set else { return Ok(()) };
     let Some(selected) = session.selected() else { return Ok(()) };
     let last = selected.picture.uid_next.get().saturating_sub(1);
     let asked = set.resolve(last);
-    let gone = reader.expunged_since(mailbox, since)?;
-    let gone = gone.into_iter().filter(|uid| asked.contains(uid.get()));
-    session.wire.out.vanished(true, gone);
+    let gone = asked.meet(&reader.vanished_since(&selected.picture, since)?);
+    session.wire.out.vanished_earlier(&gone);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use pli_gate::Login;
 use pli_imap_proto::{Code, ListRow, ListVerb, Qresync, Status};
 use pli_store::{Mailbox, Reader};
-use pli_types::{Action, MailboxName, ModSeq, SystemFlag, Uid};
+use pli_types::{Action, MailboxName, ModSeq, SystemFlag};
 use std::sync::Arc;
 
 use super::status::mailbox_id;
@@ -128,14 +128,17 @@ fn resynchronise(
     }
     let known = qresync.known_uids.as_ref().map(|set| set.resolve(u32::MAX));
     let floor = matched(selected, qresync);
-    let vanished: Vec<Uid> = reader
-        .expunged_since(selected.mailbox, qresync.mod_seq)?
-        .into_iter()
-        .filter(|uid| uid.get() > floor && known.as_ref().is_none_or(|known| known.contains(uid.get())))
-        .collect();
+    let mut vanished = reader.vanished_since(picture, qresync.mod_seq)?;
+    vanished.retain_mut(|(first, last)| {
+        *first = floor.saturating_add(1).max(*first);
+        first <= last
+    });
+    if let Some(known) = &known {
+        vanished = known.meet(&vanished);
+    }
     let enabled = session.enabled;
     let out = &mut session.wire.out;
-    out.vanished(true, vanished);
+    out.vanished_earlier(&vanished);
     let mut printer = FlagPrinter::default();
     for (number, entry) in picture.iter() {
         let wanted = known.as_ref().is_none_or(|known| known.contains(entry.uid.get()));

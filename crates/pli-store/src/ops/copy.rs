@@ -9,7 +9,6 @@ use super::{Result, count, translate};
 use crate::error::StoreError;
 use crate::limits::MESSAGE_COPIES_MAX;
 use crate::rows::keys;
-use crate::rows::mail::Expunged;
 use crate::txn::Txn;
 use crate::view::Entry;
 
@@ -66,7 +65,7 @@ impl Txn<'_> {
                 count(source, entry.flags, size, false);
             }
             source.highest_modseq = modseq;
-            self.put(keys::expunged(from, modseq), &Expunged(gone));
+            self.note_expunged(from, modseq, &gone)?;
             let source = source.clone();
             self.put_mailbox(&source);
         }

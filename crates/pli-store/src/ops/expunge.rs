@@ -6,7 +6,7 @@ use pli_types::{AccountId, ByteCount, MailboxId, SystemFlag, Uid};
 
 use super::{Result, count};
 use crate::error::StoreError;
-use crate::rows::mail::{AccountState, Expunged, MessageRow};
+use crate::rows::mail::{AccountState, MessageRow};
 use crate::rows::{Key, keys};
 use crate::txn::Txn;
 use crate::view::Entry;
@@ -72,7 +72,7 @@ impl Txn<'_> {
         }
         row.highest_modseq = modseq;
         let uids: Vec<Uid> = gone.iter().map(|entry| entry.uid).collect();
-        self.put(keys::expunged(mailbox, modseq), &Expunged(uids.clone()));
+        self.note_expunged(mailbox, modseq, &uids)?;
         self.put_mailbox(&row);
         self.put_state(account, &state);
         Ok(uids)

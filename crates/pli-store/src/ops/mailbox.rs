@@ -9,7 +9,7 @@ use crate::error::StoreError;
 use crate::limits::MAILBOXES_MAX;
 use crate::model::Mailbox;
 use crate::rows::keys;
-use crate::rows::mail::{AccountState, Expunged};
+use crate::rows::mail::AccountState;
 use crate::txn::Txn;
 
 impl Txn<'_> {
@@ -106,9 +106,7 @@ impl Txn<'_> {
         for entry in gone {
             self.release_entry(account, state, entry)?;
         }
-        for (key, _) in self.list::<Expunged>(&keys::expunges(mailbox.id))? {
-            self.delete(key);
-        }
+        self.forget_expunged(mailbox.id)?;
         self.drop_mailbox(mailbox);
         state.mailboxes = state.mailboxes.saturating_sub(1);
         Ok(())

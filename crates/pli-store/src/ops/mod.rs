@@ -6,6 +6,7 @@ mod copy;
 mod directory;
 mod expunge;
 mod flags;
+mod history;
 mod keys;
 mod mailbox;
 mod past;

@@ -10,7 +10,7 @@ use crate::error::{Damaged, PastError, StoreError};
 use crate::limits::MESSAGE_COPIES_MAX;
 use crate::model::{Mailbox, Rewound};
 use crate::rows::keys;
-use crate::rows::mail::{AccountState, Expunged, MessageRow};
+use crate::rows::mail::{AccountState, MessageRow};
 use crate::txn::Txn;
 use crate::view::Entry;
 
@@ -170,8 +170,8 @@ impl Txn<'_> {
             self.release_entry(account, &mut state, entry)?;
         }
         if !removed.is_empty() {
-            let gone = removed.iter().map(|entry| entry.uid).collect();
-            self.put(keys::expunged(id, modseq), &Expunged(gone));
+            let gone: Vec<Uid> = removed.iter().map(|entry| entry.uid).collect();
+            self.note_expunged(id, modseq, &gone)?;
         }
         // RFC 9051 §2.3.1.1: what clients have of the mailbox is not to be taken for what is there now.
         row.uid_validity = self.next_uid_validity()?;

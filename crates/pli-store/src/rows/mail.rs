@@ -327,3 +327,28 @@ impl Row for Expunged {
         Some(Self(uids))
     }
 }
+
+/// How far back the expunged rows of a mailbox go, and how many there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct History {
+    /// What was expunged at this modseq or before may be missing.
+    pub(crate) floor: ModSeq,
+    /// Rows.
+    pub(crate) rows: u64,
+    /// UIDs in them.
+    pub(crate) uids: u64,
+}
+
+impl Row for History {
+    const NAME: &'static str = "history";
+    fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new(1);
+        w.var(self.floor.get()).var(self.rows).var(self.uids);
+        w.done()
+    }
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut r = Reader::versioned(bytes, 1)?;
+        let row = Self { floor: ModSeq::new(r.var()?), rows: r.var()?, uids: r.var()? };
+        r.end().map(|()| row)
+    }
+}

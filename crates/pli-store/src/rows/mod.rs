@@ -144,7 +144,7 @@ tables! {
     Subscription = 0x22,
     /// mailbox, UID / 32
     Entries = 0x23,
-    /// mailbox, modseq
+    /// mailbox, modseq (and, from a second row on, a number)
     Expunged = 0x24,
     /// account, email
     Message = 0x30,
@@ -170,6 +170,8 @@ tables! {
     AuditTree = 0x42,
     /// class, month: the key of log entries, wrapped by K0
     LogKey = 0x44,
+    /// mailbox: how far back its expunged rows go
+    History = 0x54,
     /// account, day: hours in which something of it changed
     ChangedHours = 0x59,
 }
@@ -244,6 +246,9 @@ pub(crate) mod keys {
     }
     pub(crate) fn expunged(mailbox: MailboxId, modseq: ModSeq) -> Key {
         expunges(mailbox).u64(modseq.get())
+    }
+    pub(crate) fn history(mailbox: MailboxId) -> Key {
+        Key::new(Table::History).u64(mailbox.get())
     }
     pub(crate) fn messages(account: AccountId) -> Key {
         Key::new(Table::Message).u64(account.get())
