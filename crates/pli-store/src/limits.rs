@@ -22,8 +22,8 @@ pub(crate) const CHUNK_BYTES: usize = 64 << 10;
 pub(crate) const BLOCK_ENTRIES: u32 = 32;
 /// Rows that the committer keeps decoded bytes of.
 pub(crate) const ROW_CACHE_ROWS: usize = 8192;
-/// Views kept alive while nobody looks at them.
-pub(crate) const IDLE_VIEWS_MAX: usize = 64;
+/// Bytes of views that are kept, unless the configuration says otherwise: 32 MiB are a million messages.
+pub(crate) const VIEW_BYTES_KEPT_MAX: u64 = 32 << 20;
 /// Accounts whose delivery keys are kept.
 pub(crate) const DELIVERY_KEYS_MAX: usize = 10_000;
 /// Segment files kept open for reading.

@@ -362,6 +362,10 @@ pub struct StoreStat {
     pub index_engine: String,
     /// Times that the index was made again from the log since start.
     pub index_rebuilds: u64,
+    /// Views of mailboxes in memory.
+    pub views: u64,
+    /// What they take.
+    pub view_bytes: u64,
 }
 
 /// How far the index is that is being made again, or how the last one ended.

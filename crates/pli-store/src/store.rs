@@ -313,6 +313,7 @@ impl Store {
             log_bytes = log_bytes.saturating_add(engine.segment_file(*number)?.len()?);
         }
         let index = engine.rows.index();
+        let (views, view_bytes) = engine.views.loaded();
         Ok(StoreStat {
             accounts: count(Table::Account)?,
             messages: count(Table::Message)?,
@@ -328,6 +329,8 @@ impl Store {
             log_syncs: engine.counts.syncs.load(Ordering::Relaxed),
             index_engine: index.engine().name().to_owned(),
             index_rebuilds: engine.rebuilds.count(),
+            views,
+            view_bytes,
         })
     }
 
@@ -335,6 +338,12 @@ impl Store {
     /// can be looked at. 30 days unless set.
     pub fn set_retention(&self, window: std::time::Duration) {
         self.engine().retention_ms.store(u64::try_from(window.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How many bytes the views of mailboxes that were used last may take; those that sessions look at live anyway.
+    /// 32 MiB unless set.
+    pub fn set_view_memory(&self, bytes: u64) {
+        self.engine().views.set_bytes_max(bytes);
     }
 
     /// Holds the committer back while `true`, so that a test decides what makes a commit group.

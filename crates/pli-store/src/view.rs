@@ -258,6 +258,18 @@ fn compare(old: &[Arc<Chunk>], new: &[Arc<Chunk>], mut visit: impl FnMut(Side)) 
 }
 
 impl Snapshot {
+    /// What it takes in memory, all chunks counted as its own.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        // Four vectors an entry; a chunk's head, its counters and the pointer to it; the snapshot and its view.
+        const ENTRY: u64 = 4 + 3 * 8;
+        const CHUNK: u64 = 4 * 24 + 16 + 8 + 4 * 16;
+        const HEAD: u64 = 512;
+        u64::from(self.messages)
+            .saturating_mul(ENTRY)
+            .saturating_add((self.chunks.len() as u64).saturating_mul(CHUNK))
+            .saturating_add(HEAD)
+    }
     /// Chunk index and place in it of a sequence number.
     fn locate(&self, number: u32) -> Option<(usize, usize)> {
         let mut rest = usize::try_from(number).ok()?.checked_sub(1)?;

@@ -43,6 +43,7 @@ impl Instance {
     fn over(loaded: &Loaded, env: Env, store: Store, mint: Mint) -> Self {
         let days = u64::from(loaded.config.store.retention_days);
         store.set_retention(std::time::Duration::from_secs(days * 24 * 60 * 60));
+        store.set_view_memory(loaded.config.store.view_cache.0);
         let separator = loaded.config.server.subaddress_separator;
         let directory = Arc::new(Directory::new(store.clone(), loaded.profiles(), separator));
         directory.set_postmaster(loaded.postmaster());

@@ -182,13 +182,21 @@ pub struct Store {
     pub index: Index,
     /// Its memory.
     pub index_cache: Size,
+    /// Memory of the mailbox views that were used last.
+    pub view_cache: Size,
     /// Days for which what was deleted or changed stays within reach.
     pub retention_days: u16,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { dir: "store".into(), index: Index::Sled, index_cache: Size(16 << 20), retention_days: 30 }
+        Self {
+            dir: "store".into(),
+            index: Index::Sled,
+            index_cache: Size(16 << 20),
+            view_cache: Size(32 << 20),
+            retention_days: 30,
+        }
     }
 }
 
