@@ -190,7 +190,7 @@ async fn each_action_is_refused_without_the_right() {
     for action in Action::ALL {
         let only_others = (ADMINISTRATION.contains(action)
             && ![Action::GetQuota, Action::AccountRead, Action::PasswordChange].contains(action))
-            || [Action::QueueAttempt, Action::Operate].contains(action);
+            || [Action::QueueAttempt, Action::QuotaWarning, Action::Operate].contains(action);
         assert_eq!(owner.contains(action), !only_others, "{}", action.name());
     }
     assert_eq!(
