@@ -33,6 +33,6 @@ pub mod smtp;
 pub mod transcript;
 mod wire;
 
-pub use instance::{Account, Builder, Instance, Ran, pli, private, repository};
+pub use instance::{Account, Builder, Instance, Ran, moment_name, pli, private, repository};
 pub use ports::{Claim, PORTS, Port, free as free_port};
 pub use wire::{Dialect, Wire};

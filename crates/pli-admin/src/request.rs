@@ -1,6 +1,6 @@
 //! What an administrator can ask for.
 
-use pli_types::{Address, ByteCount, QueueId};
+use pli_types::{Address, ByteCount, QueueId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 /// A quota as an administrator sets it.
@@ -165,6 +165,46 @@ pub enum Request {
     StoreCompact {
         /// Old segments whatever their share of live bytes, after a snapshot round.
         all: bool,
+    },
+    /// The mailboxes of an account as they were.
+    StoreAt {
+        /// Whose.
+        address: Address,
+        /// When, in milliseconds since 1970.
+        time: UnixMillis,
+    },
+    /// The messages of a mailbox as it was: numbers, dates, sizes, flags.
+    StoreAtMessages {
+        /// Whose.
+        address: Address,
+        /// When, in milliseconds since 1970.
+        time: UnixMillis,
+        /// Which mailbox.
+        mailbox: String,
+    },
+    /// One message as it was, in base64.
+    StoreAtMessage {
+        /// Whose.
+        address: Address,
+        /// When, in milliseconds since 1970.
+        time: UnixMillis,
+        /// In which mailbox.
+        mailbox: String,
+        /// Which.
+        uid: u32,
+    },
+    /// Puts mailboxes of an account back to what they were; what came later is moved aside.
+    StoreRewind {
+        /// Whose.
+        address: Address,
+        /// To when, in milliseconds since 1970.
+        time: UnixMillis,
+        /// Only this one.
+        mailbox: Option<String>,
+        /// What the mailbox for later mail is called, after `Restauration-` or `Restore-`.
+        label: String,
+        /// Says what would be done.
+        dry_run: bool,
     },
     /// Ages of the keys.
     KeyStatus,

@@ -13,6 +13,7 @@ use crate::{ErrorKind, Failure, PlainPassword, Reply, Request};
 
 mod account;
 mod audit;
+mod past;
 mod queue;
 mod routing;
 mod send;
@@ -98,6 +99,16 @@ impl AdminService {
             Request::StoreStat => call.store_stat(),
             Request::StoreVerify => call.store_verify().await,
             Request::StoreCompact { all } => call.store_compact(all).await,
+            Request::StoreAt { address, time } => call.store_at(&address, time).await,
+            Request::StoreAtMessages { address, time, mailbox } => {
+                call.store_at_messages(&address, time, &mailbox).await
+            }
+            Request::StoreAtMessage { address, time, mailbox, uid } => {
+                call.store_at_message(&address, time, &mailbox, uid).await
+            }
+            Request::StoreRewind { address, time, mailbox, label, dry_run } => {
+                call.store_rewind(past::Rewind { address, time, mailbox, label, dry_run }).await
+            }
             Request::KeyStatus => call.key_status(),
             Request::Send { from, to, message } => call.send(&from, &to, &message).await,
             Request::Health => call.health(),

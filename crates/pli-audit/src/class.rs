@@ -40,6 +40,7 @@ impl Class {
             | Action::PasswordChange
             | Action::AuditRead
             | Action::Inspect
+            | Action::InspectContent
             | Action::Rewind
             | Action::Verify
             | Action::Compact

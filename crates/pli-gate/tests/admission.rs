@@ -139,7 +139,7 @@ fn admitted(world: &World, actor: Actor) -> Vec<Action> {
     Action::ALL.iter().copied().filter(|action| world.gate.admit(&session, *action, &target).is_ok()).collect()
 }
 
-const ADMINISTRATION: [Action; 17] = [
+const ADMINISTRATION: [Action; 18] = [
     Action::GetQuota,
     Action::QueueRead,
     Action::QueueChange,
@@ -153,6 +153,7 @@ const ADMINISTRATION: [Action; 17] = [
     Action::SetQuota,
     Action::AuditRead,
     Action::Inspect,
+    Action::InspectContent,
     Action::Rewind,
     Action::Verify,
     Action::KeyRotate,
@@ -167,7 +168,11 @@ async fn each_action_is_refused_without_the_right() {
 
     let mut expected: Vec<Action> = open.into_iter().chain(ADMINISTRATION).chain([Action::Operate]).collect();
     expected.sort_unstable();
-    assert_eq!(admitted(&world, Actor::Admin(0)), expected, "an administrator reads nobody's mail");
+    assert_eq!(
+        admitted(&world, Actor::Admin(0)),
+        expected,
+        "an administrator reads nobody's mail, but by the row that says so"
+    );
 
     let system = [
         Action::Login,

@@ -36,5 +36,6 @@ mod threading;
 mod wire;
 
 pub use config::ImapConfig;
+pub use past::{moment_label, parse_moment};
 pub use service::{ImapService, Peer};
 pub use table::{ROWS, Row};

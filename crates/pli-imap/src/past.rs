@@ -93,6 +93,24 @@ fn label(zone: Tz, at: UnixMillis) -> Option<(NaiveDate, u32)> {
     Some((local.date_naive(), local.hour()))
 }
 
+/// A moment as people write it: `2026-11-24 13h`, `2026-11-24 13h05` (also with `/` between) by clocks of the zone, or
+/// RFC 3339, which says its own.
+#[must_use]
+pub fn parse_moment(zone: Tz, text: &str) -> Option<UnixMillis> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Some(UnixMillis(time.timestamp_millis()));
+    }
+    let (day, time) = text.trim().split_once([' ', '/'])?;
+    at(zone, parse_day(day)?, parse_time(time)?)
+}
+
+/// A moment by the clocks of a zone, to the minute, as a part of a name: `2026-11-24-13h05`.
+#[must_use]
+pub fn moment_label(zone: Tz, at: UnixMillis) -> String {
+    DateTime::from_timestamp_millis(at.0)
+        .map_or_else(|| at.to_string(), |at| at.with_timezone(&zone).format("%Y-%m-%d-%Hh%M").to_string())
+}
+
 /// The hours to list, of those (in UTC) in which something changed: each shows what was there before. `now` is not past.
 pub fn hours(zone: Tz, changed: &[UnixMillis], earliest: UnixMillis, now: UnixMillis) -> BTreeSet<(NaiveDate, u32)> {
     let mut hours = BTreeSet::new();
@@ -250,6 +268,22 @@ mod tests {
         // The hour that summer time leaves out, and the one that comes twice.
         assert_eq!(parse("R", paris, "R/2026-03-29/02h"), None);
         assert_eq!(parse("R", paris, "R/2026-10-25/02h"), Some(Place::Moment(ms("2026-10-25T02:00:00+01:00"))));
+    }
+
+    #[test]
+    fn moments_are_read_as_people_write_them() {
+        let paris = chrono_tz::Europe::Paris;
+        for (text, at) in [
+            ("2026-11-24 13h", Some("2026-11-24T13:00:00+01:00")),
+            ("2026-07-24/13h05", Some("2026-07-24T13:05:00+02:00")),
+            ("2026-11-24T13:05:00Z", Some("2026-11-24T13:05:00Z")),
+            ("2026-11-24", None),
+            ("13h", None),
+            ("yesterday", None),
+        ] {
+            assert_eq!(parse_moment(paris, text), at.map(ms), "{text}");
+        }
+        assert_eq!(moment_label(paris, ms("2026-11-24T12:05:09Z")), "2026-11-24-13h05");
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub enum StoreError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum PastError {
     /// Before the retention window.
-    #[error("the past is kept from {earliest} ms after 1970 on only")]
+    #[error("the past is not kept for so long")]
     TooOld {
         /// The earliest moment that can be had.
         earliest: UnixMillis,

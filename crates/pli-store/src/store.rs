@@ -261,7 +261,7 @@ impl Store {
 
     /// Opens an account's keys for a session that has authenticated (permit for `Login`).
     pub fn open_keys(&self, permit: &Permit) -> Result<Opened> {
-        let account = owner(permit, &[Action::Login], None)?;
+        let account = owner(permit, &[Action::Login, Action::InspectContent], None)?;
         let engine = self.engine();
         let blob = engine.account_key(account)?;
         let weak = Arc::downgrade(engine);

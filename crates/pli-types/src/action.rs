@@ -94,8 +94,10 @@ actions! {
     QuotaWarning => "quota-warning",
     /// Read the audit log.
     AuditRead => "audit-read",
-    /// Look at an account's mail as it was at a moment of the past, as an administrator.
+    /// List an account's mailboxes and messages as they were, without what they say, as an administrator.
     Inspect => "inspect",
+    /// Read a message of an account as it was, as an administrator.
+    InspectContent => "inspect-content",
     /// Put an account's mailboxes back to a moment of the past.
     Rewind => "rewind",
     /// Verify the store or the audit log.

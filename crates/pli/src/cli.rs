@@ -351,11 +351,62 @@ pub enum StoreCommand {
     Stat,
     /// Authenticates every frame and compares index, counts and quota with the log.
     Verify,
+    /// Looks at mail as it was. Recorded in the audit log.
+    At {
+        /// When: "2026-11-24 13h", "2026-11-24 13h05" or 2026-11-24T13:05:00Z.
+        time: String,
+        /// Whose; without it everybody's mailboxes are listed, one account after the other.
+        #[arg(long, value_parser = Address::parse)]
+        account: Option<Address>,
+        /// What of it; list if nothing is said.
+        #[command(subcommand)]
+        what: Option<AtCommand>,
+    },
+    /// Puts mailboxes of an account back to what they were. What came later is moved aside, no mail is lost.
+    Rewind {
+        /// Whose.
+        #[arg(value_parser = Address::parse)]
+        address: Address,
+        /// To when: "2026-11-24 13h", "2026-11-24 13h05" or 2026-11-24T13:05:00Z.
+        time: String,
+        /// Only this mailbox; without it all that there were.
+        #[arg(long, value_name = "NAME")]
+        mailbox: Option<String>,
+        /// Says what would be done, and does nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Removes from the disk what the retention window no longer holds. The server does it by itself each hour.
     Compact {
         /// Old segments whatever their share of live bytes, after a snapshot of the index.
         #[arg(long)]
         all: bool,
+    },
+}
+
+/// `pli store at TIME …`
+#[derive(Debug, Subcommand)]
+pub enum AtCommand {
+    /// The mailboxes with their counts.
+    List,
+    /// The messages of a mailbox: UID, date, size, flags. Nothing of what they say.
+    Messages {
+        /// Which.
+        mailbox: String,
+    },
+    /// One message, byte for byte, on standard output.
+    Cat {
+        /// In which mailbox.
+        mailbox: String,
+        /// Which.
+        uid: u32,
+    },
+    /// All messages of a mailbox into a folder, a file each (UID.eml).
+    Export {
+        /// Which.
+        mailbox: String,
+        /// The folder, which must not be there yet.
+        dir: PathBuf,
     },
 }
 

@@ -15,6 +15,7 @@ mod quickstart;
 mod quota;
 mod send;
 mod store;
+mod store_at;
 mod store_compact;
 
 use std::io::Read as _;

@@ -47,7 +47,7 @@ pub fn run(global: &Global, command: QuotaCommand) -> Result<(), Failure> {
 }
 
 /// The one meant, or everybody.
-async fn addresses(link: &mut Link, one: Option<Address>) -> Result<Vec<Address>, Failure> {
+pub async fn addresses(link: &mut Link, one: Option<Address>) -> Result<Vec<Address>, Failure> {
     if let Some(one) = one {
         return Ok(vec![one]);
     }

@@ -1,4 +1,4 @@
-//! `pli store stat | verify`
+//! `pli store stat | verify | at | rewind | compact`
 
 use pli_admin::Request;
 
@@ -13,6 +13,12 @@ use crate::output::{fields, text, value};
 pub fn run(global: &Global, command: &StoreCommand) -> Result<u8, Failure> {
     match command {
         StoreCommand::Stat => stat(global).map(|()| 0),
+        StoreCommand::At { time, account, what } => {
+            super::store_at::at(global, time, account.as_ref(), what.as_ref()).map(|()| 0)
+        }
+        StoreCommand::Rewind { address, time, mailbox, dry_run } => {
+            super::store_at::rewind(global, address, time, mailbox.as_deref(), *dry_run).map(|()| 0)
+        }
         StoreCommand::Compact { all } => super::store_compact::run(global, *all).map(|()| 0),
         StoreCommand::Verify => verified(global, Request::StoreVerify),
     }

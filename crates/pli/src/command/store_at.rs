@@ -1,0 +1,180 @@
+//! `pli store at TIME list | messages | cat | export`, `pli store rewind`
+
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use pli_admin::Request;
+use pli_types::{Address, UnixMillis};
+use serde_json::{Value, json};
+
+use super::quota::addresses;
+use crate::cli::{AtCommand, Global};
+use crate::config::{self, show_size};
+use crate::failure::{Failure, SOFTWARE, USAGE};
+use crate::link::{Link, ask, with};
+use crate::output::{line, number, table, text, value, when};
+use crate::texts::Text;
+
+/// What was meant, and its name to the minute.
+fn moment(global: &Global, text: &str) -> Result<(UnixMillis, String), Failure> {
+    let zone = config::load(global.config.as_deref())?.config.imap.restore_time_zone;
+    let at = pli_imap::parse_moment(zone, text).ok_or_else(|| {
+        Failure::new(USAGE, format!("{text} is no time"))
+            .hint("\"2026-11-24 13h\", \"2026-11-24 13h05\" or 2026-11-24T13:05:00Z")
+    })?;
+    Ok((at, pli_imap::moment_label(zone, at)))
+}
+
+/// `pli store at`
+pub fn at(global: &Global, time: &str, account: Option<&Address>, what: Option<&AtCommand>) -> Result<(), Failure> {
+    let (time, _) = moment(global, time)?;
+    let whose = || account.cloned().ok_or_else(|| Failure::new(USAGE, "whose? --account ADDRESS"));
+    match what {
+        None | Some(AtCommand::List) => {
+            let answers = with(global, async |link| {
+                let mut answers = Vec::new();
+                for address in addresses(link, account.cloned()).await? {
+                    answers.push(link.call(Request::StoreAt { address, time }).await?);
+                }
+                Ok(answers)
+            })?;
+            list(global, answers);
+            Ok(())
+        }
+        Some(AtCommand::Messages { mailbox }) => {
+            let request = Request::StoreAtMessages { address: whose()?, time, mailbox: mailbox.clone() };
+            messages(global, &ask(global, request)?);
+            Ok(())
+        }
+        Some(AtCommand::Cat { mailbox, uid }) => {
+            let address = whose()?;
+            let bytes = with(global, async |link| message(link, &address, time, mailbox, *uid).await)?;
+            // A reader that has gone is no error.
+            let _ = std::io::stdout().lock().write_all(&bytes);
+            Ok(())
+        }
+        Some(AtCommand::Export { mailbox, dir }) => export(global, &whose()?, time, mailbox, dir),
+    }
+}
+
+async fn message(
+    link: &mut Link,
+    address: &Address,
+    time: UnixMillis,
+    mailbox: &str,
+    uid: u32,
+) -> Result<Vec<u8>, Failure> {
+    let request = Request::StoreAtMessage { address: address.clone(), time, mailbox: mailbox.to_owned(), uid };
+    let answer = link.call(request).await?;
+    let text = answer.pointer("/message").and_then(Value::as_str).unwrap_or_default();
+    STANDARD.decode(text).map_err(|error| Failure::new(SOFTWARE, error.to_string()))
+}
+
+fn export(global: &Global, address: &Address, time: UnixMillis, mailbox: &str, dir: &Path) -> Result<(), Failure> {
+    let count = with(global, async |link| {
+        let request = Request::StoreAtMessages { address: address.clone(), time, mailbox: mailbox.to_owned() };
+        let answer = link.call(request).await?;
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(dir)
+            .map_err(|error| Failure::file("make the folder", dir, &error))?;
+        let mut count = 0_u64;
+        for found in answer.pointer("/messages").and_then(Value::as_array).into_iter().flatten() {
+            let Some(uid) = number(found, "/uid").and_then(|uid| u32::try_from(uid).ok()) else { continue };
+            let bytes = message(link, address, time, mailbox, uid).await?;
+            let path = dir.join(format!("{uid}.eml"));
+            let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+            file.and_then(|mut file| file.write_all(&bytes)).map_err(|error| Failure::file("write", &path, &error))?;
+            count += 1;
+        }
+        Ok(count)
+    })?;
+    if global.json {
+        value(&json!({ "messages": count, "dir": dir }));
+    } else {
+        line(&Text::Exported.with(global.language(), &[&count.to_string(), &dir.display().to_string()]));
+    }
+    Ok(())
+}
+
+fn list(global: &Global, answers: Vec<Value>) {
+    if global.json {
+        return value(&Value::Array(answers));
+    }
+    let language = global.language();
+    let rows: Vec<Vec<String>> = answers
+        .iter()
+        .flat_map(|answer| {
+            let mailboxes = answer.pointer("/mailboxes").and_then(Value::as_array).into_iter().flatten();
+            mailboxes.map(move |mailbox| {
+                vec![
+                    text(answer, "/address"),
+                    text(mailbox, "/name"),
+                    text(mailbox, "/messages"),
+                    text(mailbox, "/unseen"),
+                    show_size(number(mailbox, "/bytes").unwrap_or(0)),
+                ]
+            })
+        })
+        .collect();
+    let headings = [Text::Address, Text::Mailbox, Text::Messages, Text::Unseen, Text::Size];
+    let headings: Vec<String> = headings.into_iter().map(|heading| heading.in_language(language)).collect();
+    table(&headings.iter().map(String::as_str).collect::<Vec<_>>(), &rows);
+    if answers.iter().any(|answer| answer.pointer("/whole") == Some(&Value::Bool(false))) {
+        crate::output::note(&Text::NotWhole.in_language(language));
+    }
+}
+
+fn messages(global: &Global, answer: &Value) {
+    if global.json {
+        return value(answer);
+    }
+    let language = global.language();
+    let found = answer.pointer("/messages").and_then(Value::as_array).into_iter().flatten();
+    let rows: Vec<Vec<String>> = found
+        .map(|message| {
+            let flags = message.pointer("/flags").and_then(Value::as_array).into_iter().flatten();
+            let flags: Vec<&str> = flags.filter_map(Value::as_str).collect();
+            vec![
+                text(message, "/uid"),
+                message.pointer("/received").and_then(Value::as_i64).map_or_else(String::new, when),
+                show_size(number(message, "/bytes").unwrap_or(0)),
+                crate::output::printable(&flags.join(" ")),
+            ]
+        })
+        .collect();
+    let headings = [Text::Received, Text::Size, Text::Flags].map(|heading| heading.in_language(language));
+    let [received, size, flags] = &headings;
+    table(&["UID", received, size, flags], &rows);
+}
+
+/// `pli store rewind`
+pub fn rewind(
+    global: &Global,
+    address: &Address,
+    time: &str,
+    mailbox: Option<&str>,
+    dry_run: bool,
+) -> Result<(), Failure> {
+    let (time, label) = moment(global, time)?;
+    let mailbox = mailbox.map(str::to_owned);
+    let answer = ask(global, Request::StoreRewind { address: address.clone(), time, mailbox, label, dry_run })?;
+    if global.json {
+        value(&answer);
+        return Ok(());
+    }
+    let language = global.language();
+    let mailboxes = answer.pointer("/mailboxes").and_then(Value::as_array).into_iter().flatten();
+    let rows: Vec<Vec<String>> = mailboxes
+        .map(|mailbox| ["/name", "/messages", "/restored", "/aside"].map(|field| text(mailbox, field)).to_vec())
+        .collect();
+    let headings = [Text::Mailbox, Text::Messages, Text::Restored, Text::Aside];
+    let headings: Vec<String> = headings.into_iter().map(|heading| heading.in_language(language)).collect();
+    table(&headings.iter().map(String::as_str).collect::<Vec<_>>(), &rows);
+    let said = if dry_run { Text::NothingDone } else { Text::LaterIn };
+    crate::output::note(&said.with(language, &[&text(&answer, "/aside")]));
+    Ok(())
+}
