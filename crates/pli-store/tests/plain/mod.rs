@@ -10,15 +10,30 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use pli_io::sim::SimRandom;
+use pli_io::Clock as _;
+use pli_io::sim::{SimClock, SimRandom};
 use pli_store::*;
 use pli_types::{AccountId, Action, Keyword, MailboxId, ModSeq, QueueId, SystemFlag, Uid, UnixMillis};
 
 use crate::world::*;
 
 mod perform;
+
+/// What was really done in a test: one that never compacts anything says nothing about compaction.
+pub static DROPPED: AtomicU64 = AtomicU64::new(0);
+pub static MOVED: AtomicU64 = AtomicU64::new(0);
+pub static PURGED: AtomicU64 = AtomicU64::new(0);
+pub static RESTORED: AtomicU64 = AtomicU64::new(0);
+pub static MOMENTS: AtomicU64 = AtomicU64::new(0);
+
+/// The counts above: segments dropped, bodies moved and purged, messages restored, moments compared.
+pub fn done() -> [u64; 5] {
+    [&DROPPED, &MOVED, &PURGED, &RESTORED, &MOMENTS].map(|count| count.load(Ordering::Relaxed))
+}
 
 /// Names of flags and keywords, in lower case.
 pub type Flags = BTreeSet<String>;
@@ -156,6 +171,20 @@ pub enum Command {
         account: usize,
     },
     Snapshot,
+    Compact {
+        all: bool,
+    },
+    RotateAccount {
+        account: usize,
+    },
+    /// Messages of an earlier state, as they were there, into a mailbox of the present.
+    Restore {
+        account: usize,
+        at: i64,
+        from: String,
+        picked: Vec<(u32, (usize, Flags))>,
+        to: String,
+    },
 }
 
 fn below(text: &str, of: &str) -> bool {
@@ -296,7 +325,19 @@ impl Plain {
                 Some(_) => Answer::Done,
                 None => Answer::Refused,
             },
-            Command::Recalculate { .. } | Command::Snapshot => Answer::Done,
+            Command::Restore { account, picked, to, .. } => {
+                let Some(b) = self.accounts[*account].boxes.get_mut(to) else { return Answer::Refused };
+                let mut pairs = Vec::new();
+                for (uid, (raw, flags)) in picked {
+                    let flags = flags.iter().filter(|flag| *flag != "\\deleted").cloned().collect();
+                    pairs.push((*uid, b.enter(*raw, flags)));
+                }
+                Answer::Pairs(pairs)
+            }
+            Command::Recalculate { .. }
+            | Command::Snapshot
+            | Command::Compact { .. }
+            | Command::RotateAccount { .. } => Answer::Done,
         }
     }
     fn inbox(&mut self, account: usize) -> &mut PlainBox {
@@ -316,11 +357,16 @@ pub struct Twin {
     validities: u32,
     modseqs: BTreeMap<MailboxId, ModSeq>,
     queue_next: u64,
+    clock: Arc<SimClock>,
+    /// When the last command was asked for.
+    asked: i64,
+    /// Every state that was acknowledged, and since when.
+    history: Vec<(i64, Vec<PlainAccount>)>,
 }
 
 impl Twin {
     /// Makes the accounts, where they are not there yet.
-    pub async fn new(seed: u64, open: &Open) -> Self {
+    pub async fn new(seed: u64, world: &World, open: &Open) -> Self {
         let mut ids: Vec<AccountId> = open.store.accounts(None, 2).unwrap().iter().map(|account| account.id).collect();
         for address in &ADDRESSES[ids.len()..] {
             ids.push(open.account(address, QuotaLimit::default()).await);
@@ -334,9 +380,14 @@ impl Twin {
             validities: 0,
             modseqs: BTreeMap::new(),
             queue_next: 1,
+            clock: Arc::clone(&world.clock),
+            asked: 0,
+            history: Vec::new(),
         };
         twin.plain = twin.found(open);
         twin.learn(&twin.plain.clone());
+        twin.asked = twin.clock.now().0;
+        twin.remember();
         twin
     }
 
@@ -367,10 +418,29 @@ impl Twin {
         known.copied().unwrap_or(self.queue_next)
     }
 
+    fn remember(&mut self) {
+        self.history.push((self.asked, self.plain.accounts.clone()));
+    }
+
+    /// Some messages of an earlier state, not all of which may be there any more.
+    fn plan_restore(&self, open: &Open, account: usize) -> Option<Command> {
+        let (at, before) = &self.history[self.random.below(self.history.len() as u64) as usize];
+        let now = self.clock.now().0;
+        // At a moment's end another command of the same millisecond may have happened.
+        let last = self.history.iter().rev().find(|(other, _)| other == at)?;
+        if *at >= now || *at < open.store.earliest_moment().0 || !std::ptr::eq(&last.1, before) {
+            return None;
+        }
+        let from = self.name();
+        let entries = &before[account].boxes.get(&from)?.entries;
+        let picked = entries.iter().filter(|_| self.random.below(3) == 0).map(|(uid, e)| (*uid, e.clone())).collect();
+        Some(Command::Restore { account, at: *at, from, picked, to: self.name() })
+    }
+
     /// A command by chance.
-    pub fn plan(&mut self) -> Command {
+    pub fn plan(&mut self, open: &Open) -> Command {
         let account = self.random.below(3).min(1) as usize;
-        match self.random.below(26) {
+        match self.random.below(30) {
             0..6 => {
                 let to = if self.random.below(3) == 0 { vec![0, 1] } else { vec![account] };
                 let size = if self.random.below(40) == 0 { 150_000 } else { 50 + self.random.below(2000) as usize };
@@ -411,6 +481,9 @@ impl Twin {
             22 => Command::QueueDefer { id: self.queue_id() },
             23 => Command::QueueEnd { id: self.queue_id() },
             24 => Command::Read { account, of: self.name() },
+            25 => Command::Compact { all: self.random.below(2) == 0 },
+            26 if self.random.below(3) == 0 => Command::RotateAccount { account },
+            26..28 => self.plan_restore(open, account).unwrap_or(Command::Recalculate { account }),
             _ if self.random.below(3) == 0 => Command::Snapshot,
             _ => Command::Recalculate { account },
         }
@@ -420,6 +493,7 @@ impl Twin {
     pub async fn run(&mut self, open: &Open, command: &Command) -> Result<(), StoreError> {
         let mut after = self.plain.clone();
         let expected = after.apply(command, self.queue_next);
+        self.asked = self.clock.now().0;
         let answer = match self.perform(open, command).await {
             Ok(answer) => answer,
             Err(
@@ -436,6 +510,7 @@ impl Twin {
             self.queue_next += queued.len() as u64;
         }
         self.plain = after;
+        self.remember();
         Ok(())
     }
 
@@ -452,6 +527,33 @@ impl Twin {
         }
         self.plain = after;
         self.learn(&found);
+        self.remember();
+    }
+
+    /// Moments inside the window are what they were.
+    pub async fn compare_past(&mut self, open: &Open) {
+        let (earliest, now) = (open.store.earliest_moment().0, self.clock.now().0);
+        for turn in 0..3 {
+            let at = if turn == 0 { now - 1 } else { earliest.max(START.0) + self.random.below(30_000) as i64 };
+            let Some((_, then)) = self.history.iter().rev().find(|(since, _)| *since <= at) else { continue };
+            if at >= now || at < earliest {
+                continue;
+            }
+            for (number, then) in then.clone().into_iter().enumerate() {
+                let id = self.ids[number];
+                let permit = open.permit(Action::Past, Some(id));
+                let moment = open.store.moment(&permit, UnixMillis(at)).await.unwrap();
+                let permit = open.permit(Action::FetchContent, Some(id));
+                let reader = open.store.read_past(&permit, &moment).unwrap();
+                let mut found = PlainAccount { boxes: self.boxes(&reader, &open.keys(id)), ..PlainAccount::default() };
+                found.subscribed.clone_from(&then.subscribed);
+                let mut then = then;
+                then.boxes.values_mut().for_each(|b| b.expunged.clear());
+                let wrong = difference_of_account(number, &then, &found);
+                assert_eq!(wrong, None, "{} ms ago", now - at);
+                MOMENTS.fetch_add(1, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Takes over what only the store can say, and sees that nothing goes back.
@@ -476,19 +578,22 @@ fn difference(plain: &Plain, found: &Plain) -> Option<String> {
     if plain.queue != found.queue {
         return Some(format!("queue: must be {:?}, is {:?}", plain.queue, found.queue));
     }
-    for (number, (plain, found)) in plain.accounts.iter().zip(&found.accounts).enumerate() {
-        if plain.subscribed != found.subscribed {
-            return Some(format!("{number}: subscribed {:?}, is {:?}", plain.subscribed, found.subscribed));
-        }
-        if !plain.boxes.keys().eq(found.boxes.keys()) {
-            return Some(format!("{number}: mailboxes {:?}, are {:?}", plain.boxes.keys(), found.boxes.keys()));
-        }
-        for (name, plain) in &plain.boxes {
-            let found = &found.boxes[name];
-            let validity = if plain.validity == 0 { found.validity } else { plain.validity };
-            if (PlainBox { validity, ..plain.clone() }) != *found {
-                return Some(format!("{number} {name}: must be\n{plain:?}, is\n{found:?}"));
-            }
+    let pairs = plain.accounts.iter().zip(&found.accounts).enumerate();
+    pairs.into_iter().find_map(|(number, (plain, found))| difference_of_account(number, plain, found))
+}
+
+fn difference_of_account(number: usize, plain: &PlainAccount, found: &PlainAccount) -> Option<String> {
+    if plain.subscribed != found.subscribed {
+        return Some(format!("{number}: subscribed {:?}, is {:?}", plain.subscribed, found.subscribed));
+    }
+    if !plain.boxes.keys().eq(found.boxes.keys()) {
+        return Some(format!("{number}: mailboxes {:?}, are {:?}", plain.boxes.keys(), found.boxes.keys()));
+    }
+    for (name, plain) in &plain.boxes {
+        let found = &found.boxes[name];
+        let validity = if plain.validity == 0 { found.validity } else { plain.validity };
+        if (PlainBox { validity, ..plain.clone() }) != *found {
+            return Some(format!("{number} {name}: must be\n{plain:?}, is\n{found:?}"));
         }
     }
     None

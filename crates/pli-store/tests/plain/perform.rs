@@ -1,6 +1,7 @@
 //! The commands on a real store, and what a real store shows.
 
 use super::*;
+use pli_crypto::Opened;
 use pli_types::{FlagSet, MailboxName};
 
 /// Names of flags as the store takes them.
@@ -124,6 +125,29 @@ impl Twin {
                 let (before, after) = store.recalculate_quota(permit, self.ids[*account]).await?.value;
                 assert_eq!(before, after, "the quota counts had drifted");
             }
+            Command::Compact { all } => {
+                let how = Compaction { all: *all, bytes_per_second: None };
+                let done = store.compact(open.permit(Action::Compact, None), how).await?;
+                DROPPED.fetch_add(done.segments_dropped, Ordering::Relaxed);
+                MOVED.fetch_add(done.bodies_moved, Ordering::Relaxed);
+                PURGED.fetch_add(done.bodies_purged, Ordering::Relaxed);
+            }
+            Command::RotateAccount { account } => {
+                let id = self.ids[*account];
+                store.rotate_accounts(open.permit(Action::KeyRotate, Some(id)), Some(id)).await?;
+            }
+            Command::Restore { account, at, from, picked, to } => {
+                let to = self.mailbox(open, *account, to)?;
+                let id = self.ids[*account];
+                let moment = store.moment(&open.permit(Action::Past, Some(id)), UnixMillis(*at)).await?;
+                let permit = open.permit(Action::FetchMetadata, Some(id));
+                let from = store.read_past(&permit, &moment)?.mailbox_by_name(&name(from))?.unwrap().id;
+                let wanted = picked.iter().map(|(uid, _)| Uid::new(*uid)).collect();
+                let permit = open.permit(Action::Restore, Some(id));
+                let done = store.restore(permit, &moment, from, wanted, to).await?.value;
+                RESTORED.fetch_add(done.uids.len() as u64, Ordering::Relaxed);
+                return Ok(Answer::Pairs(done.uids.iter().map(|(a, b)| (a.get(), b.get())).collect()));
+            }
             Command::Snapshot => store.snapshot(open.permit(Action::Verify, None)).await?,
             other => unreachable!("{other:?}"),
         }
@@ -134,12 +158,7 @@ impl Twin {
     pub fn found(&mut self, open: &Open) -> Plain {
         let mut found = Plain::default();
         for id in self.ids.clone() {
-            let account = self.found_account(open, id);
-            let bytes: u64 = account.messages().iter().map(|raw| self.raws[*raw].len() as u64).sum();
-            let quota = open.store.quota(id).unwrap();
-            let counted = (quota.bytes_used.get(), quota.messages_used);
-            assert_eq!(counted, (bytes, account.messages().len() as u64), "quota of {id}");
-            found.accounts.push(account);
+            found.accounts.push(self.found_account(open, id));
         }
         let permit = open.permit(Action::QueueRead, None);
         for row in open.store.queue_list(&permit, None, usize::MAX).unwrap() {
@@ -154,17 +173,38 @@ impl Twin {
     }
 
     fn found_account(&mut self, open: &Open, id: AccountId) -> PlainAccount {
-        let keys = open.keys(id);
-        let permit = open.permit(Action::Select, Some(id));
+        let permit = open.permit(Action::FetchContent, Some(id));
         let reader = open.store.read(&permit).unwrap();
         let names = |names: Vec<MailboxName>| names.iter().map(ToString::to_string).collect();
-        let mut account =
-            PlainAccount { subscribed: names(reader.subscriptions().unwrap()), ..PlainAccount::default() };
+        let subscribed = names(reader.subscriptions().unwrap());
+        let mut boxes = self.boxes(&reader, &open.keys(id));
+        let mut sizes = BTreeMap::new();
         for mailbox in open.mailboxes(id) {
-            let snapshot = open.view(id, mailbox.id).snapshot();
+            let own = boxes.get_mut(mailbox.name.as_str()).unwrap();
+            let expunged = reader.expunged_since(mailbox.id, ModSeq::new(0)).unwrap();
+            own.expunged = expunged.iter().map(|uid| uid.get()).collect();
+            let highest = self.modseqs.entry(mailbox.id).or_default();
+            assert!(mailbox.highest_modseq >= *highest, "{}: modseq goes back", mailbox.name);
+            *highest = mailbox.highest_modseq;
+            for entry in open.entries(id, mailbox.id) {
+                sizes.insert(entry.email, self.raws[own.entries[&entry.uid.get()].0].len() as u64);
+            }
+        }
+        // A message counts once, however many mailboxes it is in.
+        let quota = open.store.quota(id).unwrap();
+        let counted = (quota.bytes_used.get(), quota.messages_used);
+        assert_eq!(counted, (sizes.values().sum(), sizes.len() as u64), "quota of {id}");
+        PlainAccount { boxes, subscribed }
+    }
+
+    /// Mailboxes of the present or of the past; what vanished is not asked for.
+    pub(super) fn boxes(&self, reader: &Reader<'_>, keys: &Opened) -> BTreeMap<String, PlainBox> {
+        let mut boxes = BTreeMap::new();
+        for mailbox in reader.mailboxes().unwrap() {
+            let snapshot = reader.view(mailbox.id).unwrap().snapshot();
             let mut entries = BTreeMap::new();
             for (_, entry) in snapshot.iter() {
-                let raw = self.number(&open.body_with(&keys, id, entry).expect("a message does not open"));
+                let raw = self.number(&reader.body(keys, entry.email, None).expect("a message does not open"));
                 let mut flags: Flags = SystemFlag::ALL
                     .into_iter()
                     .filter(|flag| entry.flags & flag.bit() != 0)
@@ -179,18 +219,9 @@ impl Twin {
                 entries.insert(entry.uid.get(), (raw, flags));
             }
             assert_eq!(mailbox.messages as usize, entries.len(), "{}", mailbox.name);
-            let highest = self.modseqs.entry(mailbox.id).or_default();
-            assert!(mailbox.highest_modseq >= *highest, "{}: modseq goes back", mailbox.name);
-            *highest = mailbox.highest_modseq;
-            let expunged = reader.expunged_since(mailbox.id, ModSeq::new(0)).unwrap();
-            let found = PlainBox {
-                validity: mailbox.uid_validity.get(),
-                uid_next: mailbox.uid_next.get(),
-                entries,
-                expunged: expunged.iter().map(|uid| uid.get()).collect(),
-            };
-            account.boxes.insert(mailbox.name.to_string(), found);
+            let (validity, uid_next) = (mailbox.uid_validity.get(), mailbox.uid_next.get());
+            boxes.insert(mailbox.name.to_string(), PlainBox { validity, uid_next, entries, expunged: BTreeSet::new() });
         }
-        account
+        boxes
     }
 }
