@@ -57,7 +57,7 @@ impl Store {
     pub(crate) fn check_audit(&self, report: &mut VerifyReport) -> Result<()> {
         let engine = self.engine();
         let mut damage = |what: String| {
-            report.damage.push(Damage { kind: "audit", place: String::from("audit log"), what });
+            report.add(Damage { kind: "audit", place: String::from("audit log"), what, message: None });
         };
         // The copy that went out: an index rolled back to an older state would not know of it. Read first, since it
         // grows.
@@ -106,7 +106,7 @@ impl Store {
         }
         .run(entries, &checkpoints);
         match verified {
-            Ok(found) => report.rows = report.rows.saturating_add(found.entries),
+            Ok(found) => report.audit_entries = report.audit_entries.saturating_add(found.entries),
             Err(fault) => damage(fault.to_string()),
         }
         Ok(())

@@ -109,6 +109,8 @@ pub(crate) struct Engine {
     pub(crate) moments: Moments,
     /// The index being made again.
     pub(crate) rebuilds: Rebuilds,
+    /// Held by the one verification or repair that runs.
+    pub(crate) verifying: Mutex<()>,
     /// Messages that were found not to open.
     pub(crate) damaged: DamagedMessages,
     delivery: Mutex<DeliveryKeys>,
@@ -169,6 +171,7 @@ impl Engine {
             retention_ms: AtomicU64::new(RETENTION_MS),
             moments: Moments::default(),
             rebuilds: Rebuilds::default(),
+            verifying: Mutex::new(()),
             damaged: DamagedMessages::default(),
             delivery: Mutex::new(DeliveryKeys::default()),
             files: Mutex::new(HashMap::new()),

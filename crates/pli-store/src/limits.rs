@@ -105,3 +105,15 @@ pub(crate) const HISTORY_UIDS_MAX: u64 = 16_384;
 pub(crate) const HISTORY_ROWS_MAX: u64 = 512;
 /// Expunges that then stay apart.
 pub(crate) const HISTORY_ROWS_KEPT: usize = 64;
+/// Bytes of one sort of a verification that stay in memory; there are four.
+pub(crate) const VERIFY_RUN_BYTES: usize = 16 << 20;
+/// Rows and bytes that a verification reads of the index in one step, while commits wait.
+pub(crate) const VERIFY_STEP_ROWS: usize = 512;
+/// See [`VERIFY_STEP_ROWS`].
+pub(crate) const VERIFY_STEP_BYTES: usize = 1 << 20;
+/// Things found wrong that a report lists.
+pub(crate) const DAMAGE_LISTED_MAX: usize = 10_000;
+/// Rows that look missing, before the log's tail is asked about them.
+pub(crate) const VERIFY_SUSPECTS_MAX: usize = 100_000;
+/// Times that a body or an account which changes meanwhile is looked at again.
+pub(crate) const VERIFY_TRIES_MAX: usize = 3;

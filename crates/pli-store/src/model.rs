@@ -389,28 +389,113 @@ pub struct RebuildStatus {
     pub error: Option<String>,
 }
 
+/// A message of which something is lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HurtMessage {
+    /// Whose.
+    pub account: AccountId,
+    /// The account's address.
+    pub address: String,
+    /// Where it stands.
+    pub mailbox: String,
+    /// Its number there.
+    pub uid: Uid,
+    /// Within its account.
+    pub email: EmailId,
+    /// Original size, where its row is there.
+    pub size: Option<ByteCount>,
+    /// INTERNALDATE in Unix seconds, where its row is there.
+    pub received: Option<i64>,
+}
+
 /// One thing that `verify` found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Damage {
-    /// `frame`, `body`, `row`, `count`, `quota`, `audit`.
+    /// `frame`, `snapshot`, `body`, `row`, `count`, `quota`, `audit`.
     pub kind: &'static str,
     /// Where, in words: segment and offset, or account, mailbox, UID.
     pub place: String,
     /// What is wrong.
     pub what: String,
+    /// The message that it hurts, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<HurtMessage>,
 }
 
 /// What `verify` saw.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct VerifyReport {
+    /// Segments read.
+    pub segments: u64,
+    /// Segments that were dropped in order, and that the chain still proves.
+    pub dropped: u64,
     /// Frames that authenticated.
     pub frames: u64,
-    /// Bodies whose bytes were found again (only where keys were at hand).
+    /// Snapshot frames compared with the batches around them.
+    pub snapshots: u64,
+    /// Bodies whose place holds their frame, with the SHA-256 that their row has; those that are gone and kept included.
     pub bodies: u64,
+    /// Messages that were opened and compared with what came in (only where keys were at hand).
+    pub originals: u64,
     /// Rows compared.
     pub rows: u64,
+    /// Accounts whose counts were compared.
+    pub accounts: u64,
+    /// Audit entries compared with the tree.
+    pub audit_entries: u64,
+    /// Bodies that changed whenever they were looked at: neither right nor wrong.
+    pub undecided: u64,
     /// Everything that is wrong; empty is well.
     pub damage: Vec<Damage>,
+    /// Damage beyond what the list holds.
+    pub damage_left_out: u64,
+}
+
+/// How to verify.
+#[derive(Clone, Debug, Default)]
+pub struct VerifyOptions {
+    /// Bytes of log and index that are read a second at most; as fast as can be if there is none.
+    pub bytes_per_second: Option<u64>,
+    /// Set to break it off.
+    pub cancel: Arc<std::sync::atomic::AtomicBool>,
+    /// Bytes of each sort that stay in memory; the store's own choice if there is none. For tests.
+    #[doc(hidden)]
+    pub run_bytes: Option<usize>,
+}
+
+/// What a verification is about just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerifyStep {
+    /// Frames are authenticated.
+    Log,
+    /// The index is compared with the log.
+    Rows,
+    /// Bodies and their references are compared.
+    Bodies,
+    /// Accounts are counted.
+    Counts,
+    /// The audit log is read.
+    Audit,
+    /// Messages are opened and compared with what came in.
+    Originals,
+}
+
+/// How far a verification is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyProgress {
+    /// What it is about.
+    pub step: VerifyStep,
+    /// Work done, in bytes.
+    pub done: u64,
+    /// All of it.
+    pub total: u64,
+    /// Seconds so far.
+    pub elapsed_s: u64,
+    /// Seconds left, once that can be told.
+    pub eta_s: Option<u64>,
+    /// Things found wrong so far.
+    pub damage: u64,
 }
 
 /// A byte range of a message; the end is exclusive.

@@ -108,10 +108,10 @@ impl Reader<'_> {
     /// What the rows still say of a message.
     pub fn salvage(&self, email: EmailId) -> Result<Salvage> {
         let readable = |error: StoreError| if error.is_damage() { Ok(None) } else { Err(error) };
-        let rows = &self.engine.rows;
+        let rows = self.index();
         let message: Option<MessageRow> = rows.load(&keys::message(self.account, email)).or_else(readable)?;
         let readable = |error: StoreError| if error.is_damage() { Ok(None) } else { Err(error) };
-        let account: Option<Account> = rows.load(&keys::account(self.account)).or_else(readable)?;
+        let account: Option<Account> = self.engine.rows.load(&keys::account(self.account)).or_else(readable)?;
         Ok(Salvage {
             email,
             account: self.account,
@@ -121,6 +121,13 @@ impl Reader<'_> {
             language: account.as_ref().map_or_else(|| String::from("en"), |account| account.language.clone()),
             address: account.map(|account| account.address),
         })
+    }
+    /// Whether a message's bytes are those that came in, and how many they are; its summary must open too.
+    pub(crate) fn original(&self, keys: &Opened, email: EmailId) -> Result<(bool, u64)> {
+        let (_, body): (MessageRow, BodyRow) = self.rows(email)?;
+        let bytes = self.read_body(keys, email, None)?;
+        self.summary(keys, email)?;
+        Ok((sha256(&bytes) == body.digest, bytes.len() as u64))
     }
     /// The summary of a message whose own is damaged, made again from its bytes: those that came in, or none.
     pub fn summary_again(&self, keys: &Opened, email: EmailId) -> Result<Summary> {

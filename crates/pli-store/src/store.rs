@@ -262,6 +262,9 @@ impl Store {
     /// Opens an account's keys for a session that has authenticated (permit for `Login`).
     pub fn open_keys(&self, permit: &Permit) -> Result<Opened> {
         let account = owner(permit, &[Action::Login, Action::InspectContent], None)?;
+        self.opened_keys(owner(permit, &[Action::Login], None)?)
+    }
+    pub(crate) fn opened_keys(&self, account: AccountId) -> Result<Opened> {
         let engine = self.engine();
         let blob = engine.account_key(account)?;
         let weak = Arc::downgrade(engine);

@@ -25,7 +25,7 @@ const KEY_BYTES_MAX: usize = 31;
 const GATHER_GAP: u64 = 8;
 
 /// A row's key, on the stack.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
     // Compared first, the bytes decide; equal bytes with zeros after them have equal lengths in every table.
     bytes: [u8; KEY_BYTES_MAX],
@@ -59,6 +59,20 @@ impl Key {
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let table = Table::parse(*bytes.first()?)?;
         (bytes.len() <= KEY_BYTES_MAX).then(|| Self::new(table).raw(bytes.get(1..).unwrap_or_default()))
+    }
+    /// Fixed in length and in the same order.
+    pub(crate) fn padded(&self) -> [u8; KEY_BYTES_MAX + 1] {
+        let mut out = [0; KEY_BYTES_MAX + 1];
+        if let Some((last, first)) = out.split_last_mut() {
+            first.copy_from_slice(&self.bytes);
+            *last = self.len;
+        }
+        out
+    }
+    /// The key that [`Self::padded`] made this of.
+    pub(crate) fn from_padded(bytes: &[u8]) -> Option<Self> {
+        let (len, first) = bytes.split_last()?;
+        Some(Self { bytes: *first.first_chunk()?, len: *len })
     }
     /// A place in the order of keys, whether there is such a key or not.
     pub(crate) fn bound(bytes: &[u8]) -> Self {
@@ -335,6 +349,21 @@ pub(crate) fn row_nonce(segment: u32, offset: u64, row: u32) -> [u8; NONCE_BYTES
     nonce
 }
 
+/// Where in the log a row's value stands: what its nonce says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RowPlace {
+    pub(crate) segment: u32,
+    pub(crate) offset: u64,
+    pub(crate) row: u32,
+}
+
+impl RowPlace {
+    fn of(nonce: &[u8; NONCE_BYTES]) -> Self {
+        let part = |at: usize| nonce.get(at..).and_then(|n| n.first_chunk()).map_or(0, |n| u32::from_be_bytes(*n));
+        Self { segment: part(0), offset: u64::from(part(4)).saturating_mul(crate::log::frame::ALIGN), row: part(8) }
+    }
+}
+
 impl RowStore {
     pub(crate) fn new(index: Arc<dyn Index>, keys: Arc<StoreKeys>) -> Self {
         let (broken, closed) = (AtomicBool::new(false), AtomicBool::new(false));
@@ -402,6 +431,16 @@ impl RowStore {
         let length = self.open_into(key, sealed, &mut plain)?.len();
         plain.truncate(length);
         Ok(plain)
+    }
+
+    /// Opens a value and tells the place in the log that it came from. `None`: it does not open; nothing follows from
+    /// that here.
+    pub(crate) fn open_quietly(&self, key: &[u8], sealed: &[u8]) -> Option<(RowPlace, Vec<u8>)> {
+        let (nonce, rest) = sealed.split_first_chunk::<NONCE_BYTES>()?;
+        let mut value = rest.to_vec();
+        let len = self.keys.row.open(*nonce, key, &mut value).ok()?.len();
+        value.truncate(len);
+        Some((RowPlace::of(nonce), value))
     }
 
     pub(crate) fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
