@@ -203,23 +203,25 @@ impl Check<'_, '_> {
     /// The order of dues, and the bodies whose key the store has at hand: what comes out is what came in.
     pub(super) fn queue(&mut self) -> Result<()> {
         let rows = &self.engine.rows;
-        let mut wrong: Vec<QueueId> = Vec::new();
+        // Nothing is looked up within a scan: a commit that waits to write would hold the look-up back, and that the scan.
+        let mut waiting: Vec<(QueueId, i64, bool)> = Vec::new();
         rows.scan(&Key::new(Table::Queue), None, |_, value| {
             let row: QueueRow = decode(&value)?;
-            if rows.get(&keys::due(row.next_attempt.0, row.id))?.is_some() == row.held {
-                wrong.push(row.id);
-            }
+            waiting.push((row.id, row.next_attempt.0.max(0), row.held));
             Ok(Next::More)
         })?;
-        let mut stray: Vec<(i64, QueueId)> = Vec::new();
+        let mut due: HashSet<(i64, QueueId)> = HashSet::new();
         rows.scan(&Key::new(Table::QueueDue), None, |key, _| {
-            let (time, id) = (key.number(1).cast_signed(), QueueId::new(key.number(9)));
-            let row: Option<QueueRow> = rows.load(&keys::queue(id))?;
-            if row.is_none_or(|row| row.held || row.next_attempt.0.max(0) != time) {
-                stray.push((time, id));
-            }
+            due.insert((key.number(1).cast_signed(), QueueId::new(key.number(9))));
             Ok(Next::More)
         })?;
+        let mut wrong: Vec<QueueId> = Vec::new();
+        for (id, time, held) in waiting {
+            if due.remove(&(time, id)) == held {
+                wrong.push(id);
+            }
+        }
+        let stray: Vec<(i64, QueueId)> = due.into_iter().collect();
         for id in wrong {
             let _still = self.engine.apply.read();
             let Some(row) = rows.load::<QueueRow>(&keys::queue(id))? else { continue };

@@ -205,9 +205,10 @@ impl Check<'_, '_> {
     /// Reads the whole log.
     pub(super) fn log<'s>(&mut self, scratch: &'s Scratch) -> Result<LogFacts<'s>> {
         let engine = self.engine;
+        // In this order: a round that is complete now has all its frames before the place up to which the log is read.
+        let rounds = engine.rows.list::<RoundRow>(&Key::new(Table::Round))?;
         let until = engine.progress.lock().applied;
         let numbers = list_segments(&*engine.env.disk, &engine.segments_dir())?;
-        let rounds = engine.rows.list::<RoundRow>(&Key::new(Table::Round))?;
         let newest = rounds.iter().rev().find(|(_, round)| numbers.contains(&round.start.segment));
         let from = newest.map(|(_, round)| round.start).unwrap_or_default();
         let mut facts = LogFacts::new(scratch, from, until)?;
