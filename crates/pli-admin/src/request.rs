@@ -206,6 +206,13 @@ pub enum Request {
         /// Says what would be done.
         dry_run: bool,
     },
+    /// Makes the index again from the log, beside the one in use.
+    StoreRebuild {
+        /// `sled` or `fjall`; the one in use if none is given.
+        engine: Option<String>,
+    },
+    /// How far the index is that is being made again.
+    StoreRebuildStatus,
     /// Ages of the keys.
     KeyStatus,
     /// Submits a message in an account's name, as if it had logged in.

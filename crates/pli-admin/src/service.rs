@@ -15,6 +15,7 @@ mod account;
 mod audit;
 mod past;
 mod queue;
+mod rebuild;
 mod routing;
 mod send;
 
@@ -98,6 +99,8 @@ impl AdminService {
             Request::AuditVerify => call.audit_verify().await,
             Request::StoreStat => call.store_stat(),
             Request::StoreVerify => call.store_verify().await,
+            Request::StoreRebuild { engine } => call.store_rebuild(engine.as_deref()).await,
+            Request::StoreRebuildStatus => call.store_rebuild_status(),
             Request::StoreCompact { all } => call.store_compact(all).await,
             Request::StoreAt { address, time } => call.store_at(&address, time).await,
             Request::StoreAtMessages { address, time, mailbox } => {

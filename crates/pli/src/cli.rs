@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use pli_admin::QuotaSetting;
+use pli_store::IndexEngine;
 use pli_types::{Address, ByteCount};
 
 use crate::config::parse_size;
@@ -382,6 +383,12 @@ pub enum StoreCommand {
         #[arg(long)]
         all: bool,
     },
+    /// Makes the index again from the segments alone. A running server fills the new one beside the one in use.
+    Rebuild {
+        /// With another engine: sled or fjall.
+        #[arg(long, value_parser = disk_engine)]
+        engine: Option<IndexEngine>,
+    },
 }
 
 /// `pli store at TIME …`
@@ -447,6 +454,12 @@ pub enum DocsCommand {
     Policy,
     /// docs/cli.md
     Cli,
+}
+
+fn disk_engine(name: &str) -> Result<IndexEngine, String> {
+    IndexEngine::parse(name)
+        .filter(|engine| *engine != IndexEngine::Memory)
+        .ok_or_else(|| String::from("sled or fjall"))
 }
 
 fn parse_quota(text: &str) -> Result<QuotaSetting, String> {

@@ -8,7 +8,7 @@ use pli_crypto::{CryptoError, FileKeyStore, KeyStore, SecretString};
 use pli_directory::Directory;
 use pli_gate::Gate;
 use pli_io::Env;
-use pli_store::{Mint, Store, StoreOptions};
+use pli_store::{IndexEngine, Mint, RebuildProgress, Store, StoreOptions};
 use zeroize::Zeroizing;
 
 use crate::config::Loaded;
@@ -30,6 +30,15 @@ impl Instance {
         let env = Env::real();
         make_files_private();
         let (store, mint) = Store::open(options(loaded, env.clone(), keys))?;
+        Ok(Self::over(loaded, env, store, mint))
+    }
+    /// Opens it with an index that is made again by an engine.
+    pub fn open_rebuilding(loaded: &Loaded, engine: IndexEngine, progress: &RebuildProgress) -> Result<Self, Failure> {
+        let keys: Arc<dyn KeyStore> = Arc::new(root_key(loaded, None)?);
+        let env = Env::real();
+        make_files_private();
+        let options = StoreOptions { index: engine, ..options(loaded, env.clone(), keys) };
+        let (store, mint) = Store::open_rebuilding(options, progress)?;
         Ok(Self::over(loaded, env, store, mint))
     }
     /// Makes an empty store under new keys.

@@ -60,6 +60,13 @@ impl Link {
     /// The server's, if one runs; else the store. A store in use by somebody who does not answer yet (a server that
     /// starts or ends, another command) is waited for, a few seconds at most.
     pub async fn open(loaded: &Loaded) -> Result<Self, Failure> {
+        Self::open_by(loaded, |loaded| Instance::open(loaded, None)).await
+    }
+    /// The same, with a way of its own to open the store.
+    pub async fn open_by(
+        loaded: &Loaded,
+        open: impl Fn(&Loaded) -> Result<Instance, Failure>,
+    ) -> Result<Self, Failure> {
         let mut tries = IN_USE_TRIES;
         loop {
             match Client::connect(&loaded.socket()).await {
@@ -67,7 +74,7 @@ impl Link {
                 Err(CallError::NotRunning) => {}
                 Err(error) => return Err(socket_failure(&error)),
             }
-            match Instance::open(loaded, None) {
+            match open(loaded) {
                 Ok(instance) => return Ok(Self::Store(Box::new(Direct::over(instance)))),
                 Err(failure) if failure.code == TEMPORARY && tries > 0 => {}
                 Err(failure) => return Err(failure),

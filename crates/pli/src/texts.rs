@@ -39,6 +39,7 @@ macro_rules! texts {
 texts! {
     ViaServer: "(done by the running server)", "(fait par le serveur en marche)";
     ViaStore: "(no server is running: done on the store itself)", "(aucun serveur en marche : fait sur le dépôt lui-même)";
+    IndexConfigured: "The configuration says store.index = \"{}\": write \"{}\" there, or the next start changes it back", "La configuration dit store.index = « {} » : écrivez-y « {} », sinon le prochain démarrage le rechange";
     Made: "A mail server for {} is ready in {}", "Un serveur de messagerie pour {} est prêt dans {}";
     Configuration: "Configuration", "Configuration";
     CaFile: "CA certificate, for clients", "Certificat de l'autorité, pour les clients";

@@ -218,6 +218,42 @@ fn a_second_server_and_the_command_line_beside_it() {
     assert_eq!(findings["ok"], true, "{findings}");
 }
 
+/// The index made again by the running server, then by the command alone, from one engine to the other.
+#[test]
+fn the_index_is_made_again() {
+    let mut server = Server::start();
+    let engine = |server: &Server| server.json(&["store", "stat"])["index_engine"].as_str().unwrap().to_owned();
+    assert_eq!(engine(&server), "sled");
+    let output = server.run(&["store", "rebuild", "--engine", "fjall", "--json"]);
+    assert!(output.status.success(), "{}", err(&output));
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&answer["engine"], &answer["configured"]), (&"fjall".into(), &"sled".into()));
+    assert!(answer["frames"].as_u64().unwrap() > 0, "{answer}");
+    // It is told that the next start goes back.
+    assert!(err(&output).contains("store.index"), "{}", err(&output));
+    assert_eq!(engine(&server), "fjall");
+    assert_eq!(server.json(&["store", "stat"])["index_rebuilds"], 1);
+    assert_eq!(server.json(&["account", "list"]).as_array().unwrap().len(), 2);
+    let events = server.run(&["audit", "export"]);
+    let events = String::from_utf8(events.stdout).unwrap();
+    assert!(events.contains("rebuild the index") && events.contains("index rebuilt: asked for"), "{events}");
+    assert_eq!(server.run(&["store", "rebuild", "--engine", "redb"]).status.code(), Some(64));
+    server.signal("TERM");
+    assert_eq!(server.ended(), 0);
+
+    let toml = std::fs::read_to_string(server.path("pli.toml")).unwrap();
+    std::fs::write(server.path("pli.toml"), toml.replacen("index = \"sled\"", "index = \"fjall\"", 1)).unwrap();
+    std::fs::remove_dir_all(server.path("store/index")).unwrap();
+    let output = server.run(&["store", "rebuild"]);
+    assert!(output.status.success(), "{}", err(&output));
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(text.contains("fjall") && err(&output).contains("no server"), "{text}{}", err(&output));
+    assert!(!err(&output).contains("store.index"), "{}", err(&output));
+    assert_eq!(engine(&server), "fjall");
+    assert_eq!(server.json(&["account", "list"]).as_array().unwrap().len(), 2);
+    assert_eq!(server.json(&["store", "verify"])["damage"].as_array().unwrap().len(), 0);
+}
+
 #[test]
 fn sighup_takes_a_good_file_and_leaves_a_wrong_one() {
     let server = Server::start();

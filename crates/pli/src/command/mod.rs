@@ -17,6 +17,7 @@ mod send;
 mod store;
 mod store_at;
 mod store_compact;
+mod store_rebuild;
 
 use std::io::Read as _;
 

@@ -1,4 +1,4 @@
-//! `pli store stat | verify | at | rewind | compact`
+//! `pli store stat | verify`, and the way to the others.
 
 use pli_admin::Request;
 
@@ -20,6 +20,7 @@ pub fn run(global: &Global, command: &StoreCommand) -> Result<u8, Failure> {
             super::store_at::rewind(global, address, time, mailbox.as_deref(), *dry_run).map(|()| 0)
         }
         StoreCommand::Compact { all } => super::store_compact::run(global, *all).map(|()| 0),
+        StoreCommand::Rebuild { engine } => super::store_rebuild::run(global, *engine).map(|()| 0),
         StoreCommand::Verify => verified(global, Request::StoreVerify),
     }
 }
