@@ -53,6 +53,8 @@ mod views;
 pub use body::Prepared;
 pub use compact::{Compacted, Compaction};
 pub use error::{Damaged, OpenError, PastError, StoreError};
+#[doc(hidden)]
+pub use index::faulty::{IndexCall, IndexFault};
 pub use many::Listed;
 pub use model::*;
 pub use model_keys::*;

@@ -19,6 +19,7 @@ use pli_types::{Action, SessionId, SessionInfo, UnixMillis};
 use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::index::Index;
+use crate::index::faulty::{FaultyIndex, IndexFault};
 use crate::index::generation::{open_beside, open_index};
 use crate::keys::StoreKeys;
 use crate::limits::{REBUILD_ROUNDS_MAX, REBUILD_WAIT_MS};
@@ -83,6 +84,8 @@ pub(crate) struct Rebuilds {
     /// An index that was filled beside the one in use, for the committer to change over to.
     ready: Mutex<Option<Ready>>,
     asked: Mutex<Option<JoinHandle<()>>>,
+    /// A test's.
+    fault: Mutex<Option<Arc<IndexFault>>>,
 }
 
 #[derive(Default)]
@@ -183,12 +186,14 @@ pub(crate) struct Source<'a> {
     pub(crate) keys: &'a Arc<StoreKeys>,
     pub(crate) cache_bytes: u64,
     pub(crate) until: Position,
+    fault: Option<Arc<IndexFault>>,
 }
 
 impl<'a> Source<'a> {
     pub(crate) fn of(engine: &'a Engine, until: Position) -> Self {
         let cache_bytes = engine.index_cache_bytes;
-        Self { env: &engine.env, dir: &engine.dir, keys: &engine.keys, cache_bytes, until }
+        let fault = engine.rebuilds.fault.lock().clone();
+        Self { env: &engine.env, dir: &engine.dir, keys: &engine.keys, cache_bytes, until, fault }
     }
 
     /// Makes an index of an engine, all of it on disk when it returns. `beside`: the one in use stays in use.
@@ -206,7 +211,10 @@ impl<'a> Source<'a> {
             } else {
                 open_index(self.env, self.dir, engine, self.cache_bytes, true)
             };
-            let index = opened.map_err(|error| StoreError::Index(error.to_string()))?;
+            let mut index = opened.map_err(|error| StoreError::Index(error.to_string()))?;
+            if let Some(fault) = self.fault.as_ref().filter(|fault| fault.takes_another()) {
+                index = Arc::new(FaultyIndex::new(index, Arc::clone(fault)));
+            }
             let rows = RowStore::new(Arc::clone(&index), Arc::clone(self.keys));
             let reach = Reach { from: None, base, until: Some(self.until), progress };
             let replayed = replay_to(self.env, &segments, self.keys, &rows, &reach).map_err(failed)?;
@@ -341,6 +349,14 @@ impl Store {
                 Err(error)
             }
         }
+    }
+    /// Lets the index fail.
+    #[doc(hidden)]
+    pub fn inject_index_fault(&self, fault: Arc<IndexFault>) {
+        let engine = self.engine();
+        *engine.rebuilds.fault.lock() = Some(Arc::clone(&fault));
+        let _applying = engine.apply.write();
+        engine.rows.replace_index(Arc::new(FaultyIndex::new(engine.rows.index(), fault)));
     }
     /// How far the index is that is being made again, or how the last one ended.
     #[must_use]
