@@ -9,12 +9,13 @@ export CARGO_TARGET_DIR
 # The binary's place, absolute or below this directory.
 PLI := $(CARGO_TARGET_DIR)/release/pli
 
-.PHONY: help run build test bench crash fuzz
+.PHONY: help run build test bench bench-store crash fuzz
 
 help:
 	@echo 'make run    build, make ./$(RUN_DIR) on first use, and serve until Ctrl-C'
 	@echo 'make test   every check and test (cargo xtask ci)'
 	@echo 'make bench  the figures: benches/results/DATE.json and .md'
+	@echo 'make bench-store  the same of the store by itself: benches/results/store-DATE.json and .md'
 	@echo 'make crash ROUNDS=1000   kill -9 and restart, that many times'
 	@echo 'make fuzz SECONDS_EACH=600   the parsers of outside bytes, that long each'
 
@@ -35,6 +36,9 @@ test:
 
 bench: build
 	benches/run.sh
+
+bench-store:
+	benches/store.sh
 
 crash:
 	PLI_CRASH_ROUNDS=$(ROUNDS) $(CARGO) xtask crash

@@ -111,6 +111,16 @@ enum Row {
     Exists(rows::exists::Exists),
     /// The store alone: a large mailbox opened, its flags, its summaries.
     StoreView(rows::store_view::StoreView),
+    /// The store alone: durable commits, beside the bare disk.
+    StoreCommit(rows::store_commit::StoreCommit),
+    /// The store alone: what its files take, fresh and after months.
+    StoreSpace(rows::store_space::StoreSpace),
+    /// The store alone: memory with many accounts; opening after a kill.
+    StoreMemory(rows::store_memory::StoreMemory),
+    /// The store alone: cost of an operation as a mailbox grows.
+    StoreGrowth(rows::store_growth::StoreGrowth),
+    /// The store alone: what encryption costs.
+    StoreCipher(rows::store_cipher::StoreCipher),
     /// Only fdatasync of 4 KB.
     Disk,
     /// Medians of recorded lines, as JSON and Markdown.
@@ -142,6 +152,11 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Row::Append(row) => row.run(&common).await?,
         Row::Exists(row) => row.run(&common).await?,
         Row::StoreView(row) => row.run(&common).await?,
+        Row::StoreCommit(row) => row.run(&common).await?,
+        Row::StoreSpace(row) => row.run(&common).await?,
+        Row::StoreMemory(row) => row.run(&common).await?,
+        Row::StoreGrowth(row) => row.run(&common).await?,
+        Row::StoreCipher(row) => row.run(&common).await?,
         Row::Disk => rows::disk(&common)?,
         Row::Report(report) => return report.run(),
     };

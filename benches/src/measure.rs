@@ -70,6 +70,13 @@ pub fn memory_of(pid: u32) -> Result<Memory, Failure> {
     Ok(Memory { rss_kb: field("Rss:")?, pss_kb: field("Pss:")? })
 }
 
+/// The most resident memory that a process has had, in KB.
+pub fn peak_of(pid: u32) -> Result<f64, Failure> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("VmHWM")?;
+    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+}
+
 /// What the disk takes, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Syncs {

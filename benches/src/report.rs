@@ -27,6 +27,11 @@ impl Figures {
         self.settings.insert(name.to_owned(), value.to_string());
     }
 
+    /// A figure that was set.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.figures.get(name).copied()
+    }
+
     /// A figure.
     pub fn set(&mut self, name: &str, value: f64) {
         self.figures.insert(name.to_owned(), (value * 1000.0).round() / 1000.0);
@@ -67,6 +72,33 @@ const GOALS: [(&str, &str, bool, f64, &str); 5] = [
     ("exists", "data_to_exists_p99_ms", false, 5.0, "delivery → EXISTS, p99: ms"),
 ];
 
+/// The same for the store by itself.
+const STORE_GOALS: [(&str, &str, bool, f64, &str); 17] = [
+    ("store-commit-1", "percent_of_bare_disk", true, 70.0, "durable commits, 1 writer: % of the bare disk"),
+    ("store-commit-16", "percent_of_bare_disk", true, 70.0, "durable commits, 16 writers: % of the bare disk"),
+    ("store-commit-64", "percent_of_bare_disk", true, 70.0, "durable commits, 64 writers: % of the bare disk"),
+    ("store-commit-16", "half_load_p99_in_bare_syncs", false, 4.0, "p99 at half that load, 16 writers: bare fsyncs"),
+    ("store-commit-64", "half_load_p99_in_bare_syncs", false, 4.0, "p99 at half that load, 64 writers: bare fsyncs"),
+    ("store-space-30d", "fresh_ratio", false, 0.9, "all files ÷ original bytes, fresh"),
+    (
+        "store-space-30d",
+        "churned_ratio_with_window",
+        false,
+        1.15,
+        "the same after churn, mail within the window counted",
+    ),
+    ("store-space-1d", "churned_ratio_worst", false, 1.15, "all files ÷ live bytes, worst of a month, window of a day"),
+    ("store-view", "flags_ms", false, 5.0, "flags of 100,000 out of the view: ms"),
+    ("store-view", "open_cold_ms", false, 150.0, "opening that mailbox cold: ms"),
+    ("store-view", "summaries_ms", false, 400.0, "summaries of 100,000: ms"),
+    ("store-memory-sled", "working_rss_mb", false, 300.0, "memory, 100,000 accounts, 1 % active: MB"),
+    ("store-memory-sled", "open_after_kill_s", false, 2.0, "opening 1,000,000 messages after kill -9: s"),
+    ("store-memory-fjall", "working_rss_mb", false, 300.0, "memory, the same with fjall: MB"),
+    ("store-memory-fjall", "open_after_kill_s", false, 2.0, "opening, the same with fjall: s"),
+    ("store-growth", "worst_growth", false, 2.0, "cost per operation, 1,000 to 1,000,000 in one mailbox: times"),
+    ("store-cipher", "deliver_cost_percent", false, 15.0, "encryption's cost, CPU of a delivery: %"),
+];
+
 /// `pli-bench report`
 #[derive(Clone, Debug, clap::Args)]
 pub struct Report {
@@ -76,6 +108,9 @@ pub struct Report {
     /// The date, and the files' name.
     #[arg(long)]
     date: String,
+    /// The rows of the store by itself.
+    #[arg(long)]
+    store: bool,
     /// A line about the machine; several for several.
     #[arg(long)]
     about: Vec<String>,
@@ -113,13 +148,15 @@ impl Report {
             }
         }
         let medians: Vec<Median> = rows.into_iter().map(|(row, runs)| middle(row, &runs)).collect();
-        let goals: Vec<Goal> = GOALS.iter().map(|goal| compare(goal, &medians)).collect();
+        let goals: &[_] = if self.store { &STORE_GOALS } else { &GOALS };
+        let goals: Vec<Goal> = goals.iter().map(|goal| compare(goal, &medians)).collect();
         let text = markdown(self, &medians, &goals);
         std::fs::create_dir_all(&self.out)?;
         let json = serde_json::json!({
             "date": self.date, "about": self.about, "goals": goals, "rows": medians,
         });
-        let path = |ending: &str| self.out.join(format!("{}.{ending}", self.date));
+        let path =
+            |ending: &str| self.out.join(format!("{}{}.{ending}", if self.store { "store-" } else { "" }, self.date));
         std::fs::write(path("json"), serde_json::to_string_pretty(&json)? + "\n")?;
         std::fs::write(path("md"), &text)?;
         println!("{text}");
@@ -151,11 +188,12 @@ fn compare(goal: &(&'static str, &'static str, bool, f64, &'static str), medians
 }
 
 fn markdown(report: &Report, medians: &[Median], goals: &[Goal]) -> String {
-    let mut out = format!("# Figures of {}\n\n", report.date);
+    let mut out = format!("# Figures of {}{}\n\n", if report.store { "the store, " } else { "" }, report.date);
     for line in &report.about {
         let _ = writeln!(out, "- {line}");
     }
-    out.push_str("\nMedians; encryption, fsync and audit on. `benches/run.sh` makes them again.\n\n");
+    let script = if report.store { "store.sh" } else { "run.sh" };
+    let _ = writeln!(out, "\nMedians; encryption, fsync and audit on. `benches/{script}` makes them again.\n");
     out.push_str("| goal | limit | measured | reached |\n| --- | --- | --- | --- |\n");
     for goal in goals {
         let sign = if goal.at_least { "≥" } else { "≤" };

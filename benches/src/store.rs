@@ -6,10 +6,10 @@ use std::sync::Arc;
 use pli_crypto::{FileKeyStore, KeyStore, Opened};
 use pli_io::{Clock, Env, RealClock};
 use pli_store::{
-    AppendMessage, Delivery, Grant, IndexEngine, LocalRecipient, Mint, NewAccount, Permit, QuotaLimit, Store,
+    AppendMessage, Delivery, Grant, IndexEngine, LocalRecipient, Mint, NewAccount, Permit, Prepared, QuotaLimit, Store,
     StoreOptions,
 };
-use pli_types::{AccountId, Action, Address, FlagSet, MailboxId, SessionId, SessionInfo, UnixMillis};
+use pli_types::{AccountId, Action, Address, FlagSet, MailboxId, MailboxName, SessionId, SessionInfo, UnixMillis};
 
 use crate::Failure;
 
@@ -23,8 +23,30 @@ pub struct Place {
     #[arg(long, default_value = ".")]
     pub dir: PathBuf,
     /// Cache of the index, as the server has it unless told otherwise.
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 16)]
     pub index_cache_mb: u64,
+    /// Engine of the index.
+    #[arg(long, value_enum, default_value_t)]
+    pub index: Index,
+}
+
+/// Engine of the index.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub enum Index {
+    /// sled 0.34.
+    #[default]
+    Sled,
+    /// fjall 3.
+    Fjall,
+}
+
+impl std::fmt::Display for Index {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Sled => "sled",
+            Self::Fjall => "fjall",
+        })
+    }
 }
 
 impl Place {
@@ -70,14 +92,35 @@ pub struct Opening {
     keys: Arc<dyn KeyStore>,
     env: Env,
     index_cache_mb: u64,
+    index: IndexEngine,
 }
 
 impl Opening {
     /// A store in this folder, in real time.
     pub fn new(place: &Place, dir: &Path) -> Result<Self, Failure> {
         let (keys, _) = FileKeyStore::generate(None)?;
+        Ok(Self::with(place, dir, keys))
+    }
+    /// The same for a store that another process opens too: the key lies beside it.
+    pub fn kept(place: &Place, dir: &Path) -> Result<Self, Failure> {
+        let path = dir.join("root.key");
+        let keys = match std::fs::read(&path) {
+            Ok(text) => FileKeyStore::open(&text, None)?,
+            Err(_) => {
+                let (keys, text) = FileKeyStore::generate(None)?;
+                std::fs::write(&path, text.expose())?;
+                keys
+            }
+        };
+        Ok(Self::with(place, dir, keys))
+    }
+    fn with(place: &Place, dir: &Path, keys: FileKeyStore) -> Self {
+        let index = match place.index {
+            Index::Sled => IndexEngine::Sled,
+            Index::Fjall => IndexEngine::Fjall,
+        };
         let (keys, index_cache_mb) = (Arc::new(keys), place.index_cache_mb);
-        Ok(Self { dir: dir.join("store"), keys, env: Env::real(), index_cache_mb })
+        Self { dir: dir.join("store"), keys, env: Env::real(), index_cache_mb, index }
     }
     /// With another clock.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -89,7 +132,7 @@ impl Opening {
             dir: self.dir.clone(),
             env: self.env.clone(),
             keys: Arc::clone(&self.keys),
-            index: IndexEngine::Sled,
+            index: self.index,
             index_cache_bytes: self.index_cache_mb << 20,
             site: String::from("bench.example.org/pli"),
         }
@@ -150,8 +193,17 @@ impl Bench {
     pub fn keys(&self, account: AccountId) -> Result<Opened, Failure> {
         Ok(self.store.open_keys(&self.permit(Action::Login, Some(account), false))?)
     }
+    /// A further mailbox.
+    pub async fn mailbox(&self, account: AccountId, name: &str) -> Result<MailboxId, Failure> {
+        let permit = self.permit(Action::Create, Some(account), true);
+        Ok(self.store.create_mailbox(permit, MailboxName::new(name)?, None).await?.value.id)
+    }
     /// Delivers one message as SMTP does: sealed to public keys, audited.
     pub async fn deliver(&self, account: AccountId, raw: Vec<u8>) -> Result<(), Failure> {
+        self.deliver_prepared(account, self.store.prepare(raw.into())?).await
+    }
+    /// The commit alone.
+    pub async fn deliver_prepared(&self, account: AccountId, prepared: Prepared) -> Result<(), Failure> {
         let local = vec![LocalRecipient {
             permit: self.permit(Action::Deliver, Some(account), false),
             account,
@@ -159,7 +211,7 @@ impl Bench {
             flags: FlagSet::default(),
         }];
         let delivery = Delivery {
-            prepared: self.store.prepare(raw.into())?,
+            prepared,
             reverse_path: None,
             local,
             remote: Vec::new(),

@@ -5,6 +5,11 @@ pub mod exists;
 pub mod flags;
 pub mod idle;
 pub mod smtp;
+pub mod store_cipher;
+pub mod store_commit;
+pub mod store_growth;
+pub mod store_memory;
+pub mod store_space;
 pub mod store_view;
 
 use std::time::Instant;

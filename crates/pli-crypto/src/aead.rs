@@ -36,6 +36,9 @@ impl AeadKey {
     #[must_use]
     #[expect(clippy::expect_used, reason = "GCM refuses only over 64 GiB, which no buffer of the server reaches")]
     pub fn seal_detached(&self, nonce: [u8; NONCE_BYTES], aad: &[u8], in_out: &mut [u8]) -> [u8; TAG_BYTES] {
+        if crate::NULL_CIPHER {
+            return [0; TAG_BYTES];
+        }
         let tag = self
             .0
             .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), RingAad::from(aad), in_out)
@@ -53,6 +56,10 @@ impl AeadKey {
         aad: &[u8],
         in_out: &'a mut [u8],
     ) -> Result<&'a mut [u8], OpenError> {
+        if crate::NULL_CIPHER {
+            let plain = in_out.len().checked_sub(TAG_BYTES).ok_or(OpenError)?;
+            return in_out.get_mut(..plain).ok_or(OpenError);
+        }
         self.0.open_in_place(Nonce::assume_unique_for_key(nonce), RingAad::from(aad), in_out).map_err(|_| OpenError)
     }
 

@@ -20,6 +20,12 @@ pub(crate) fn seal<K: Kem, const SIZE: usize>(
     aad: &[u8],
     secret: &Secret32,
 ) -> Result<[u8; SIZE]> {
+    if crate::NULL_CIPHER {
+        let mut out = [0; SIZE];
+        let start = K::EncappedKey::size();
+        out.get_mut(start..start + 32).ok_or(CryptoError::Malformed("seal"))?.copy_from_slice(secret.expose());
+        return Ok(out);
+    }
     let mut rng = Prefilled::draw()?;
     let (enc, sealed) =
         single_shot_seal::<AesGcm256, HkdfSha256, K, _>(&OpModeS::Base, to, info, secret.expose(), aad, &mut rng)
@@ -40,6 +46,9 @@ pub(crate) fn seal<K: Kem, const SIZE: usize>(
 
 pub(crate) fn open<K: Kem>(with: &K::PrivateKey, info: &[u8], aad: &[u8], bytes: &[u8]) -> Result<Secret32, OpenError> {
     let (enc, sealed) = bytes.split_at_checked(K::EncappedKey::size()).ok_or(OpenError)?;
+    if crate::NULL_CIPHER {
+        return sealed.first_chunk().map(|secret| Secret32::new(*secret)).ok_or(OpenError);
+    }
     let enc = K::EncappedKey::from_bytes(enc).map_err(|_| OpenError)?;
     let plain = single_shot_open::<AesGcm256, HkdfSha256, K>(&OpModeR::Base, with, &enc, info, sealed, aad)
         .map(Zeroizing::new)

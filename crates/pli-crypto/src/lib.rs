@@ -21,6 +21,9 @@
 //!
 //! A newcomer reads [`Aad`], [`MessageKey`], then [`KeyStore`] and [`Opened`].
 
+/// Whether this build seals nothing: a figure to compare with, never a server.
+pub const NULL_CIPHER: bool = cfg!(feature = "null-cipher");
+
 mod aad;
 mod account;
 mod aead;

@@ -18,6 +18,9 @@ mod texts;
 
 use std::process::ExitCode;
 
+// A bench's feature must never be in what people run.
+const _: () = assert!(!pli_crypto::NULL_CIPHER, "the server does not build with pli-crypto's null-cipher");
+
 use clap::Parser;
 
 fn main() -> ExitCode {
