@@ -479,3 +479,92 @@ fn a_moment_after_a_round_needs_nothing_before_it() {
         assert!(matches!(refused, Err(StoreError::Past(PastError::TooOld { .. }))), "{refused:?}");
     });
 }
+
+/// Every message of every mailbox of a moment opens, and is what came in.
+fn opens(open: &Open, keys: &pli_crypto::Opened, past: &Moment) -> usize {
+    let permit = open.permit(Action::FetchContent, Some(past.account()));
+    let reader = open.store.read_past(&permit, past).unwrap();
+    let mut count = 0;
+    for mailbox in reader.mailboxes().unwrap() {
+        for (_, entry) in reader.view(mailbox.id).unwrap().snapshot().iter() {
+            let meta = reader.message(entry.email).unwrap();
+            assert_eq!(pli_crypto::sha256(&reader.body(keys, entry.email, None).unwrap()), meta.digest);
+            count += 1;
+        }
+    }
+    count
+}
+
+#[test]
+fn moments_of_the_window_survive_compaction_and_older_ones_are_refused() {
+    both(|world| async move {
+        let all = Compaction { all: true, bytes_per_second: None };
+        let open = world.create();
+        open.store.set_segment_bytes_max(16 << 10);
+        open.store.set_retention(Duration::from_secs(24 * 3600));
+        let ana = open.account("ana@example.org", QuotaLimit::default()).await;
+        let keys = open.keys(ana);
+        let mut state = 11;
+        let mut seen = Vec::new();
+        let mut dropped = 0;
+        for step in 0..72 {
+            for _ in 0..4 {
+                change(&open, ana, &mut state).await;
+            }
+            seen.push((tick(&world), now(&open, ana)));
+            world.clock.advance(Duration::from_secs(3540));
+            if step % 6 == 5 {
+                let done = open.store.compact(open.permit(Action::Compact, None), all).await.unwrap();
+                dropped += done.segments_dropped;
+            }
+        }
+        assert!(dropped > 5, "{dropped}");
+        let earliest = open.store.earliest_moment();
+        let (inside, outside): (Vec<_>, Vec<_>) = seen.into_iter().partition(|(at, _)| *at >= earliest);
+        assert!(inside.len() >= 23 && outside.len() >= 40);
+        let mut messages = 0;
+        for (at, picture) in inside.iter().step_by(3) {
+            assert_eq!(then(&open, ana, *at).await, *picture, "{at}");
+            messages += opens(&open, &keys, &*moment(&open, ana, *at).await);
+        }
+        assert!(messages > 50, "{messages}");
+        // A longer window does not bring back what is gone: it is refused, not shown with holes.
+        open.store.set_retention(Duration::from_secs(1000 * 3600));
+        let (at, _) = &outside[3];
+        let refused = open.store.moment(&open.permit(Action::Past, Some(ana)), *at).await;
+        assert!(matches!(refused, Err(StoreError::Past(PastError::TooOld { .. }))), "{refused:?}");
+        open.check();
+    });
+}
+
+#[test]
+fn a_message_that_the_window_has_left_is_gone_for_good() {
+    both(|world| async move {
+        let all = Compaction { all: true, bytes_per_second: None };
+        let open = world.create();
+        open.store.set_retention(Duration::from_secs(24 * 3600));
+        let ana = open.account("ana@example.org", QuotaLimit::default()).await;
+        let inbox = open.mailbox(ana, "INBOX").id;
+        open.deliver(&[ana], &message("gone", 3_000)).await.unwrap();
+        open.deliver(&[ana], &message("stays", 3_000)).await.unwrap();
+        let at = tick(&world);
+        // Somebody looks at it for a long time.
+        let past = moment(&open, ana, at).await;
+        delete(&open, ana, inbox, Uid::new(1)).await;
+        for _ in 0..3 {
+            open.store.compact(open.permit(Action::Compact, None), all).await.unwrap();
+            world.clock.advance(Duration::from_secs(25 * 3600));
+        }
+        let permit = open.permit(Action::FetchContent, Some(ana));
+        let reader = open.store.read_past(&permit, &past).unwrap();
+        let emails: Vec<_> = reader.view(inbox).unwrap().snapshot().iter().map(|(_, entry)| entry.email).collect();
+        let keys = open.keys(ana);
+        assert!(matches!(reader.body(&keys, emails[0], None), Err(StoreError::Past(PastError::Gone))));
+        assert_eq!(reader.body(&keys, emails[1], None).unwrap(), message("stays", 3_000));
+        let refused = restore(&open, &past, inbox, &[1, 2], inbox).await;
+        assert!(matches!(refused, Err(StoreError::Past(PastError::Gone))), "{refused:?}");
+        assert_eq!(open.entries(ana, inbox).len(), 1);
+        restore(&open, &past, inbox, &[2], inbox).await.unwrap();
+        open.check();
+    });
+}

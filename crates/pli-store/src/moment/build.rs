@@ -54,14 +54,21 @@ fn from(
     round: Option<RoundRow>,
 ) -> Result<Option<Moment>, StoreError> {
     let start = round.map_or(LogPlace { segment: 1, offset: SEGMENT_START }, |round| round.start);
-    let mut stretches = segments(engine, start)?;
+    let (mut stretches, damaged) = segments(engine, start)?;
     // An empty log has no segment yet.
     if stretches.first().is_some_and(|first| first.segment.header.number != start.segment) {
         return Ok(None);
     }
     let last = stretches.iter().rposition(|stretch| stretch.segment.header.created <= at).unwrap_or(0);
     stretches.truncate(last.saturating_add(1));
+    // A segment between that was dropped takes its changes with it; one whose header is damaged leaves a hole.
+    let follows = |(a, b): (&Stretch, &Stretch)| b.segment.header.previous.number == a.segment.header.number;
+    let is_whole = stretches.iter().zip(stretches.iter().skip(1)).all(follows);
+    if !is_whole && !damaged {
+        return Ok(None);
+    }
     let mut replay = Replay::new(engine, account, round);
+    replay.is_whole = is_whole;
     let end = replay.run(&stretches, at)?;
     // A clock that was set back: the round is not all there by then.
     if round.is_some_and(|round| end < round.end) {
@@ -86,18 +93,22 @@ pub(super) struct Stretch {
     pub(super) until: u64,
 }
 
-/// The log from a place on, as far as the index has it.
-fn segments(engine: &Engine, start: LogPlace) -> io::Result<Vec<Stretch>> {
+/// The log from a place on, as far as the index has it; and whether a segment in it has no header that is whole.
+fn segments(engine: &Engine, start: LogPlace) -> io::Result<(Vec<Stretch>, bool)> {
     let applied = engine.progress.lock().applied;
     let (disk, dir) = (&*engine.env.disk, engine.segments_dir());
     let mut segments = Vec::new();
+    let mut damaged = false;
     for number in list_segments(disk, &dir)? {
         if number < start.segment || number > applied.segment {
             continue;
         }
         match Segment::open(disk, &dir, &engine.keys, number, OpenMode::Read) {
             Ok(Some(segment)) => segments.push(segment),
-            Ok(None) => tracing::error!(segment = number, "a segment's header is damaged; its frames cannot be read"),
+            Ok(None) => {
+                tracing::error!(segment = number, "a segment's header is damaged; its frames cannot be read");
+                damaged = true;
+            }
             // Dropped since it was listed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -114,7 +125,7 @@ fn segments(engine: &Engine, start: LogPlace) -> io::Result<Vec<Stretch>> {
         let from = if number == start.segment { start.offset } else { SEGMENT_START };
         stretches.push(Stretch { from, until: until.min(length), segment });
     }
-    Ok(stretches)
+    Ok((stretches, damaged))
 }
 
 /// A frame that may change rows.
