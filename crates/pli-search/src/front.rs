@@ -29,6 +29,13 @@ pub trait Postings {
     fn read(&self, range: Range<u64>) -> Result<Bytes, Self::Error>;
 }
 
+impl<P: Postings + ?Sized> Postings for &P {
+    type Error = P::Error;
+    fn read(&self, range: Range<u64>) -> Result<Bytes, Self::Error> {
+        (**self).read(range)
+    }
+}
+
 impl Postings for Bytes {
     type Error = Damaged;
     fn read(&self, range: Range<u64>) -> Result<Bytes, Damaged> {

@@ -25,7 +25,7 @@ pub use build::{Builder, Refused};
 pub use docs::DocSet;
 pub use field::Field;
 pub use front::{Damaged, Front, HEAD_BYTES, Postings, front_bytes};
-pub use merge::merge;
+pub use merge::{Merged, merge};
 pub use query::{Outcome, search};
 pub use rank::{Query, Scored, rank};
 

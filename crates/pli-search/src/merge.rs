@@ -16,9 +16,24 @@ struct Input<'a> {
     numbers: Vec<Option<u32>>,
 }
 
-/// Merges whole segments; of the messages only those stay that `keep` says, by id. `None` when nothing stays or the
-/// result would be too large.
-pub fn merge(segments: &[(Front, Bytes)], keep: &dyn Fn(u64) -> bool) -> Result<Option<Vec<u8>>, Damaged> {
+/// What merging gives.
+#[derive(Debug)]
+pub enum Merged {
+    /// A segment.
+    Segment {
+        /// Its bytes.
+        bytes: Vec<u8>,
+        /// How many messages it covers.
+        messages: u32,
+    },
+    /// No message stays.
+    Nothing,
+    /// It would be larger than a segment should be.
+    TooLarge,
+}
+
+/// Merges whole segments; of the messages only those stay that `keep` says, by id.
+pub fn merge(segments: &[(Front, Bytes)], keep: &dyn Fn(u64) -> bool) -> Result<Merged, Damaged> {
     let mut inputs: Vec<Input<'_>> = segments
         .iter()
         .map(|(front, bytes)| Input {
@@ -31,7 +46,7 @@ pub fn merge(segments: &[(Front, Bytes)], keep: &dyn Fn(u64) -> bool) -> Result<
         .collect();
     let docs = number(&mut inputs, keep);
     if docs.is_empty() {
-        return Ok(None);
+        return Ok(Merged::Nothing);
     }
     for input in &mut inputs {
         input.entry = input.cursor.next()?;
@@ -56,10 +71,11 @@ pub fn merge(segments: &[(Front, Bytes)], keep: &dyn Fn(u64) -> bool) -> Result<
             encoder.word(word, &list);
         }
         if encoder.len() > SEGMENT_BYTES_MAX {
-            return Ok(None);
+            return Ok(Merged::TooLarge);
         }
     }
-    Ok(Some(encoder.finish(&docs)))
+    let messages = u32::try_from(docs.len()).unwrap_or(u32::MAX);
+    Ok(Merged::Segment { bytes: encoder.finish(&docs), messages })
 }
 
 /// Numbers the messages that stay by their ids; one that several segments cover is taken from the first.

@@ -151,9 +151,32 @@ pub(crate) fn prepare(
     raw: &Bytes,
 ) -> Result<Prepared, StoreError> {
     let summary = pli_mime::summarise(raw, &pli_mime::Limits::default());
+    let header = usize::try_from(summary.header_len()).unwrap_or(usize::MAX);
+    let (prepared, keys) = seal(store, compressors, body, raw, header)?;
+    let sealed_summary = seal_summary(store, compressors, body, &keys, 0, &summary);
+    Ok(Prepared { summary, sealed_summary, ..prepared })
+}
+
+/// The same for bytes that are no message and have no summary.
+pub(crate) fn prepare_plain(
+    store: StoreId,
+    compressors: &Compressors,
+    body: BodyId,
+    bytes: &[u8],
+) -> Result<Prepared, StoreError> {
+    seal(store, compressors, body, bytes, 0).map(|(prepared, _)| prepared)
+}
+
+/// Compresses and seals; the summary is left empty.
+fn seal(
+    store: StoreId,
+    compressors: &Compressors,
+    body: BodyId,
+    raw: &[u8],
+    header: usize,
+) -> Result<(Prepared, MessageKeys), StoreError> {
     let key = MessageKey::generate()?;
     let keys = key.derive();
-    let header = usize::try_from(summary.header_len()).unwrap_or(usize::MAX);
     let pieces = pieces(raw.len(), header);
     let table = pieces.len().saturating_mul(CHUNK_ROW_BYTES);
     let mut head = Writer(Vec::with_capacity(BODY_HEAD_BYTES.saturating_add(table)));
@@ -180,17 +203,17 @@ pub(crate) fn prepare(
     if payload.len() > crate::log::frame::FRAME_PAYLOAD_BYTES_MAX as usize {
         return Err(StoreError::Limit("message size"));
     }
-    let sealed_summary = seal_summary(store, compressors, body, &keys, 0, &summary);
-    Ok(Prepared {
+    let prepared = Prepared {
         body,
         key,
         sealed_digest: sha256(&payload),
         payload: Arc::new(payload),
         digest: sha256(raw),
         size: raw.len() as u64,
-        summary,
-        sealed_summary,
-    })
+        summary: pli_mime::summarise(&[], &pli_mime::Limits::default()),
+        sealed_summary: Vec::new(),
+    };
+    Ok((prepared, keys))
 }
 
 /// Plain length with the compression's mark, then the bytes; all sealed.

@@ -28,6 +28,7 @@ use crate::rows::directory::Blob;
 use crate::rows::mail::{BodyRow, Globals};
 use crate::rows::{RowStore, decode, keys};
 use crate::salvage::DamagedMessages;
+use crate::search::SearchCache;
 use crate::store::IndexEngine;
 use crate::views::Views;
 
@@ -113,6 +114,7 @@ pub(crate) struct Engine {
     pub(crate) verifying: Mutex<()>,
     /// Messages that were found not to open.
     pub(crate) damaged: DamagedMessages,
+    pub(crate) search: SearchCache,
     delivery: Mutex<DeliveryKeys>,
     files: Mutex<HashMap<u32, Arc<dyn DiskFile>>>,
 }
@@ -173,6 +175,7 @@ impl Engine {
             rebuilds: Rebuilds::default(),
             verifying: Mutex::new(()),
             damaged: DamagedMessages::default(),
+            search: SearchCache::default(),
             delivery: Mutex::new(DeliveryKeys::default()),
             files: Mutex::new(HashMap::new()),
         }

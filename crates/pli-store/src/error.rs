@@ -3,6 +3,12 @@
 use pli_types::{AccountId, ByteCount, QueueId, UnixMillis};
 use thiserror::Error;
 
+impl From<pli_search::Damaged> for StoreError {
+    fn from(_: pli_search::Damaged) -> Self {
+        Self::Damaged(Damaged::Row("search segment"))
+    }
+}
+
 /// Errors of reading and changing.
 #[derive(Debug, Error)]
 pub enum StoreError {

@@ -342,6 +342,8 @@ pub struct StoreStat {
     pub bodies: u64,
     /// Original bytes of all bodies.
     pub original_bytes: u64,
+    /// Bytes of search segments, as they are before compression.
+    pub search_bytes: u64,
     /// Log segments.
     pub segments: u64,
     /// Bytes of all log segments.

@@ -26,6 +26,7 @@ use crate::permit::{Mint, Permit};
 use crate::read::{READ_ACTIONS, Reader};
 use crate::rebuild::{self, RebuildProgress};
 use crate::rows::mail::{AccountState, BodyRow, Globals};
+use crate::rows::search::SearchRow;
 use crate::rows::{Key, RowStore, Table, decode, keys};
 use crate::snapshot::Rounds;
 
@@ -310,6 +311,13 @@ impl Store {
             original_bytes = original_bytes.saturating_add(decode::<BodyRow>(&bytes)?.size);
             Ok(Next::More)
         })?;
+        // Search segments stand in the log as bodies do, and are no mail.
+        let mut search_bytes = 0_u64;
+        engine.rows.scan(&Key::new(Table::SearchSegment), None, |_, bytes| {
+            bodies = bodies.saturating_sub(1);
+            search_bytes = search_bytes.saturating_add(decode::<SearchRow>(&bytes)?.size);
+            Ok(Next::More)
+        })?;
         let segments = list_segments(&*engine.env.disk, &engine.segments_dir())?;
         let mut log_bytes = 0_u64;
         for number in &segments {
@@ -321,7 +329,8 @@ impl Store {
             accounts: count(Table::Account)?,
             messages: count(Table::Message)?,
             bodies,
-            original_bytes,
+            original_bytes: original_bytes.saturating_sub(search_bytes),
+            search_bytes,
             segments: segments.len() as u64,
             log_bytes,
             index_bytes: index.size_bytes(),

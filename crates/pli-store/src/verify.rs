@@ -229,6 +229,7 @@ fn decodes(key: Key, value: &[u8]) -> bool {
         Some(Table::Dropped) => DroppedRow::decode(value).is_some(),
         Some(Table::Round) => RoundRow::decode(value).is_some(),
         Some(Table::Queue) => QueueRow::decode(value).is_some(),
+        Some(Table::SearchSegment) => crate::rows::search::SearchRow::decode(value).is_some(),
         Some(Table::ChangedHours) => crate::moment::hours::ChangedHours::decode(value).is_some(),
         Some(Table::AuditEntry) => AuditRow::decode(value).is_some(),
         Some(Table::AuditTree) => TreeRow::decode(value).is_some(),

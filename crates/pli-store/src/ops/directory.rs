@@ -91,6 +91,7 @@ impl Txn<'_> {
         for (_, mailbox) in self.list::<Mailbox>(&keys::mailboxes(id))? {
             self.clear_mailbox(id, &mut state, &mailbox)?;
         }
+        self.drop_search_segments(id)?;
         for (key, _) in self.list::<MailboxName>(&keys::subscriptions(id))? {
             self.delete(key);
         }

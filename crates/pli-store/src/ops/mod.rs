@@ -11,6 +11,7 @@ mod keys;
 mod mailbox;
 mod past;
 mod queue;
+mod search;
 
 pub(crate) use append::{Envelope, LocalPlace, NewEntry, RemotePlace};
 pub(crate) use past::{PastEntry, PastMailbox};

@@ -5,6 +5,7 @@ pub(crate) mod key;
 pub(crate) mod log;
 pub(crate) mod mail;
 pub(crate) mod queue;
+pub(crate) mod search;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -188,6 +189,8 @@ tables! {
     History = 0x54,
     /// account, day: hours in which something of it changed
     ChangedHours = 0x59,
+    /// account, number: a segment of its search index
+    SearchSegment = 0x50,
 }
 
 /// Keys of all rows.
@@ -281,6 +284,12 @@ pub(crate) mod keys {
     }
     pub(crate) fn round(round: u32) -> Key {
         Key::new(Table::Round).u32(round)
+    }
+    pub(crate) fn search_segments(account: AccountId) -> Key {
+        Key::new(Table::SearchSegment).u64(account.get())
+    }
+    pub(crate) fn search_segment(account: AccountId, number: u32) -> Key {
+        search_segments(account).u32(number)
     }
     pub(crate) fn queue_body(id: BodyId) -> Key {
         Key::new(Table::QueueBody).u64(id.get())

@@ -21,6 +21,7 @@ use crate::model::QueueRow;
 use crate::open::list_segments;
 use crate::rows::log::{GoneRow, LogPlace};
 use crate::rows::mail::{BodyRow, MessageRow};
+use crate::rows::search::SearchRow;
 use crate::rows::{Key, Row, RowPlace, Table};
 
 /// What the steps after this one need of the rows.
@@ -308,6 +309,11 @@ impl Check<'_, '_> {
             Some(Table::Queue) => {
                 if let Some(row) = QueueRow::decode(value) {
                     out.uses.push(Use::new(row.body, UseKind::Queue, place))?;
+                }
+            }
+            Some(Table::SearchSegment) => {
+                if let Some(row) = SearchRow::decode(value) {
+                    out.uses.push(Use::new(row.body, UseKind::Message, place))?;
                 }
             }
             Some(Table::Body) => {
