@@ -20,6 +20,7 @@ mod budget;
 mod command;
 mod config;
 mod fail;
+mod indexing;
 pub mod limits;
 mod message;
 mod past;

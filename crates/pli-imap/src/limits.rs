@@ -41,3 +41,11 @@ pub const CLIENT_NAME_BYTES_MAX: usize = 120;
 pub const LOGIN_TIMES_MAX: u64 = 3;
 /// Texts that one SEARCH may look for in whole messages (TEXT, BODY): each costs a pass over all of them. `NO [LIMIT]`.
 pub const SEARCH_TEXTS_COUNT_MAX: usize = 32;
+/// Texts of one SEARCH that the index is asked about; further ones are looked for in the messages that are left.
+pub const INDEXED_TEXTS_COUNT_MAX: usize = 64;
+/// Fewer messages than this are looked into one by one: that is quicker than asking the index.
+pub const INDEX_ASK_MESSAGES_MIN: u32 = 32;
+/// So many messages without an index make a session bring it up to date.
+pub const INDEX_BEHIND_MESSAGES: u64 = 64;
+/// Between two steps of indexing, as long a rest as the last step took, but no longer than this.
+pub const INDEX_REST_MS_MAX: u64 = 5_000;

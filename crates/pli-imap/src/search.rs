@@ -3,11 +3,11 @@
 use chrono::NaiveDate;
 use pli_imap_proto::{Code, Resolved, SearchKey, SequenceSet};
 use pli_mime::{SearchField, contains_folded, fold, searchable};
-use pli_store::{Entry, Snapshot, StoreError};
+use pli_store::{Entry, Found, SearchField as IndexField, Snapshot, StoreError, Verdict};
 use pli_types::{Keyword, SystemFlag, Uid, UnixMillis};
 
 use crate::fail::Fail;
-use crate::limits::SEARCH_TEXTS_COUNT_MAX;
+use crate::limits::{INDEXED_TEXTS_COUNT_MAX, SEARCH_TEXTS_COUNT_MAX};
 use crate::message::{Message, email_id};
 
 const DAY_MS: i64 = 86_400_000;
@@ -49,6 +49,8 @@ pub enum Test {
     Header(Box<str>, String),
     Body(String),
     Text(String),
+    /// One of the three above with what the search index says; where it says nothing, the message is looked into.
+    Indexed(Box<Found>, Box<Test>),
 }
 
 /// Makes a search ready: charsets decoded, texts folded, sets resolved.
@@ -173,11 +175,19 @@ pub struct Candidate<'a> {
     /// Opens it.
     pub open: &'a dyn Fn(Entry) -> Result<Message<'a>, StoreError>,
     message: Option<Message<'a>>,
+    /// It is looked into whatever the index says: what is shown of it is not what was indexed.
+    pub direct: bool,
+    /// The index did not cover it when it was asked.
+    pub unknown: bool,
 }
 
 impl<'a> Candidate<'a> {
     pub const fn new(number: u32, entry: Entry, open: &'a dyn Fn(Entry) -> Result<Message<'a>, StoreError>) -> Self {
-        Self { number, entry, open, message: None }
+        Self { number, entry, open, message: None, direct: false, unknown: false }
+    }
+    /// Whether something of it had to be read.
+    pub const fn opened(&self) -> bool {
+        self.message.is_some()
     }
     fn message(&mut self) -> Result<&mut Message<'a>, StoreError> {
         if self.message.is_none() {
@@ -188,7 +198,8 @@ impl<'a> Candidate<'a> {
 }
 
 impl Test {
-    /// How much it has to read: nothing, the row, the summary, the body.
+    /// How much it has to read: nothing, the row, the summary, the body. What the index answers reads nothing as a rule
+    /// and much at times: it comes after what is always free.
     pub fn cost(&self) -> u8 {
         match self {
             Self::True
@@ -198,9 +209,10 @@ impl Test {
             | Self::Flags(_)
             | Self::ModSeq(_)
             | Self::EmailId(_) => 0,
-            Self::Received(..) | Self::Larger(_) | Self::Smaller(_) => 1,
-            Self::Sent(..) | Self::Header(..) => 2,
-            Self::Body(_) | Self::Text(_) => 3,
+            Self::Indexed(..) => 1,
+            Self::Received(..) | Self::Larger(_) | Self::Smaller(_) => 2,
+            Self::Sent(..) | Self::Header(..) => 3,
+            Self::Body(_) | Self::Text(_) => 4,
             Self::And(tests) | Self::Or(tests) => tests.iter().map(Self::cost).max().unwrap_or(0),
             Self::Not(test) => test.cost(),
         }
@@ -214,6 +226,49 @@ impl Test {
             Self::Not(test) => test.texts(),
             _ => 0,
         }
+    }
+
+    /// Whether those of its tests pass that read nothing; without them none of the rest matters.
+    pub fn may_pass(&self, candidate: &mut Candidate<'_>) -> bool {
+        match self {
+            Self::And(tests) => tests.iter().all(|test| test.may_pass(candidate)),
+            test if test.cost() == 0 => test.passes(candidate).unwrap_or(true),
+            _ => true,
+        }
+    }
+
+    /// Asks the index for each text, up to a number of them; the others are looked for in the messages.
+    pub fn ask(
+        &mut self,
+        index: &mut dyn FnMut(IndexField<'_>, &str) -> Result<Found, StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut left = INDEXED_TEXTS_COUNT_MAX;
+        self.ask_some(&mut left, index)
+    }
+
+    fn ask_some(
+        &mut self,
+        left: &mut usize,
+        index: &mut dyn FnMut(IndexField<'_>, &str) -> Result<Found, StoreError>,
+    ) -> Result<(), StoreError> {
+        let found = match self {
+            Self::And(tests) | Self::Or(tests) => {
+                for test in &mut *tests {
+                    test.ask_some(left, index)?;
+                }
+                tests.sort_by_key(Self::cost);
+                return Ok(());
+            }
+            Self::Not(test) => return test.ask_some(left, index),
+            _ if *left == 0 => return Ok(()),
+            Self::Header(name, text) => index(IndexField::Header(name), text)?,
+            Self::Body(text) => index(IndexField::Body, text)?,
+            Self::Text(text) => index(IndexField::Text, text)?,
+            _ => return Ok(()),
+        };
+        *left = left.saturating_sub(1);
+        *self = Self::Indexed(Box::new(found), Box::new(std::mem::replace(self, Self::False)));
+        Ok(())
     }
 
     /// Whether a message passes. One that is gone passes no test that reads it.
@@ -254,6 +309,14 @@ impl Test {
                 sent.is_some_and(|at| *from <= at && at < *until)
             }
             Self::Header(name, needle) => has_header(candidate.message()?, name, needle)?,
+            Self::Indexed(found, test) => match found.verdict(candidate.entry.email) {
+                Verdict::Yes if !candidate.direct => true,
+                Verdict::No if !candidate.direct => false,
+                verdict => {
+                    candidate.unknown |= verdict == Verdict::Unknown;
+                    test.passes(candidate)?
+                }
+            },
             Self::Body(needle) => has_text(candidate.message()?, needle, false)?,
             Self::Text(needle) => has_text(candidate.message()?, needle, true)?,
         })

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::budget::Budget;
 use crate::config::ImapConfig;
+use crate::indexing::Indexing;
 use crate::session::Session;
 use crate::table;
 
@@ -33,6 +34,7 @@ pub struct ImapService {
     pub(crate) shutdown: CancellationToken,
     pub(crate) capabilities: table::Capabilities,
     pub(crate) appending: Arc<Budget>,
+    pub(crate) indexing: Indexing,
 }
 
 impl ImapService {
@@ -41,7 +43,7 @@ impl ImapService {
     pub fn new(config: ImapConfig, gate: Arc<Gate>, clock: Arc<dyn Clock>, shutdown: CancellationToken) -> Self {
         let capabilities = table::Capabilities::new(&config);
         let appending = Budget::new(config.in_flight_bytes_max);
-        Self { config, gate, clock, shutdown, capabilities, appending }
+        Self { config, gate, clock, shutdown, capabilities, appending, indexing: Indexing::default() }
     }
 
     /// Serves one connection until it ends. The stream is inside TLS already where `peer.tls` says so.

@@ -1,13 +1,15 @@
 //! SEARCH and UID SEARCH. RFC 9051 §6.4.4, RFC 7162 §3.1.5 (MODSEQ).
 
+use pli_crypto::Opened;
 use pli_imap_proto::{ESearch, Search, SearchKey, SearchReturn, Tag};
-use pli_store::{Entry, StoreError};
+use pli_store::{Entry, Reader, Snapshot, StoreError};
 use pli_types::{Action, ModSeq};
 
 use crate::fail::{Fail, Reply};
-use crate::limits::BATCH_MESSAGES;
+use crate::indexing;
+use crate::limits::{BATCH_MESSAGES, INDEX_ASK_MESSAGES_MIN, INDEX_BEHIND_MESSAGES};
 use crate::message::{Message, off_worker, retried};
-use crate::search::{Candidate, Ground, compile};
+use crate::search::{Candidate, Ground, Test, compile};
 use crate::session::Session;
 
 pub async fn run(session: &mut Session, tag: &Tag, uid: bool, search: Search) -> Result<Reply, Fail> {
@@ -84,45 +86,99 @@ pub async fn find(session: &mut Session, search: &Search) -> Result<Vec<(u32, En
     let saved = session.selected().map(|selected| selected.saved.clone()).unwrap_or_default();
     let now = session.service.clock.now();
     let ground = Ground { picture: &open.picture, saved: &saved, now };
-    let test = compile(&search.key, search.charset.as_deref(), &ground)?;
+    let mut test = compile(&search.key, search.charset.as_deref(), &ground)?;
     let store = session.store();
     let reader = open.reader(&store, &permit)?;
     let keys = &open.login.keys;
-    let mut found = Vec::new();
-    let mut entries = open.picture.iter();
-    let batch_size = if test.cost() == 0 { BATCH_MESSAGES.saturating_mul(64) } else { BATCH_MESSAGES };
-    loop {
-        let batch: Vec<(u32, Entry)> = entries.by_ref().take(batch_size).collect();
-        if batch.is_empty() {
-            return Ok(found);
-        }
-        let mut damaged = Vec::new();
-        let run = || -> Result<(), StoreError> {
-            let open = |entry: Entry| Message::read(reader, keys, entry.email, false);
-            let placeholder = |entry: Entry| Message::placeholder(reader, keys, entry.email);
-            for (number, entry) in batch {
-                let mut passes = || test.passes(&mut Candidate::new(number, entry, &open));
-                let passed = match retried(reader, &mut passes) {
-                    // It is searched as it is shown, and the rest is searched.
-                    Err(error) if error.is_damage() => {
-                        if reader.mark_damaged(entry.email) {
-                            damaged.push((entry, error));
-                        }
-                        test.passes(&mut Candidate::new(number, entry, &placeholder))
-                    }
-                    other => other,
-                };
-                match passed {
-                    Ok(true) => found.push((number, entry)),
-                    // Gone meanwhile.
-                    Ok(false) | Err(StoreError::NoMessage) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(())
-        };
-        if test.cost() == 0 { run() } else { off_worker(run) }?;
-        session.tell_damaged(Action::Search, open.mailbox, damaged);
+    let finder = Finder { reader, keys };
+    if test.cost() > 0 && finder.worth_asking(&test, &open.picture) {
+        off_worker(|| test.ask(&mut |field, text| reader.search(keys, field, text)))?;
+    }
+    let mut so_far = SoFar::default();
+    let mut entries = open.picture.iter().peekable();
+    while entries.peek().is_some() {
+        let mut turn = || finder.turn(&test, &mut entries, &mut so_far);
+        if test.cost() == 0 { turn() } else { off_worker(turn) }?;
+        session.tell_damaged(Action::Search, open.mailbox, std::mem::take(&mut so_far.damaged));
         tokio::task::yield_now().await;
+    }
+    if so_far.unknown >= INDEX_BEHIND_MESSAGES {
+        indexing::begin(&session.service, &open.login);
+    }
+    Ok(so_far.found)
+}
+
+/// What a search has come to.
+#[derive(Default)]
+struct SoFar {
+    found: Vec<(u32, Entry)>,
+    /// Messages that turned out to be damaged.
+    damaged: Vec<(Entry, StoreError)>,
+    /// How many the index did not cover.
+    unknown: u64,
+}
+
+/// Reads messages for a search.
+struct Finder<'a> {
+    reader: Reader<'a>,
+    keys: &'a Opened,
+}
+
+impl Finder<'_> {
+    /// One turn: what reads nothing goes fast; so many messages that had to be read, and others may have the thread.
+    fn turn(
+        &self,
+        test: &Test,
+        entries: &mut dyn Iterator<Item = (u32, Entry)>,
+        so_far: &mut SoFar,
+    ) -> Result<(), StoreError> {
+        let Self { reader, keys } = *self;
+        let open = |entry: Entry| Message::read(reader, keys, entry.email, false);
+        let placeholder = |entry: Entry| Message::placeholder(reader, keys, entry.email);
+        let (mut seen, mut read) = (0_usize, 0_usize);
+        while read < BATCH_MESSAGES && seen < BATCH_MESSAGES.saturating_mul(64) {
+            let Some((number, entry)) = entries.next() else { break };
+            let is_damaged = reader.is_damaged(entry.email);
+            let (mut was_read, mut was_unknown) = (false, false);
+            let mut passes = || {
+                let mut candidate = Candidate::new(number, entry, &open);
+                candidate.direct = is_damaged;
+                let passed = test.passes(&mut candidate);
+                (was_read, was_unknown) = (candidate.opened(), candidate.unknown);
+                passed
+            };
+            let passed = match retried(reader, &mut passes) {
+                // It is searched as it is shown, and the rest is searched.
+                Err(error) if error.is_damage() => {
+                    if reader.mark_damaged(entry.email) {
+                        so_far.damaged.push((entry, error));
+                    }
+                    let mut candidate = Candidate::new(number, entry, &placeholder);
+                    candidate.direct = true;
+                    test.passes(&mut candidate)
+                }
+                other => other,
+            };
+            match passed {
+                Ok(true) => so_far.found.push((number, entry)),
+                // Gone meanwhile.
+                Ok(false) | Err(StoreError::NoMessage) => {}
+                Err(error) => return Err(error),
+            }
+            so_far.unknown = so_far.unknown.saturating_add(was_unknown.into());
+            (seen, read) = (seen.saturating_add(1), read.saturating_add(was_read.into()));
+        }
+        Ok(())
+    }
+
+    /// Whether so many messages are left after the tests that read nothing that asking the index pays.
+    fn worth_asking(&self, test: &Test, picture: &Snapshot) -> bool {
+        let Self { reader, keys } = *self;
+        let open = |entry: Entry| Message::read(reader, keys, entry.email, false);
+        let mut left = 0_u32;
+        picture.iter().any(|(number, entry)| {
+            left = left.saturating_add(test.may_pass(&mut Candidate::new(number, entry, &open)).into());
+            left >= INDEX_ASK_MESSAGES_MIN
+        })
     }
 }

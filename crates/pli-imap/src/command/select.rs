@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::status::mailbox_id;
 use crate::fail::{Fail, Reply, ReplyCode};
 use crate::past::{Located, locate};
+use crate::indexing;
 use crate::picture::{FlagPrinter, Show, write_flag_lines, write_flags};
 use crate::session::Session;
 use crate::state::{Selected, State};
@@ -57,6 +58,7 @@ pub async fn run(
         saved: Vec::new(),
     };
     write_mailbox(session, &mailbox, &selected);
+    indexing::begin_if_behind(&session.service, &login);
     if let Some(qresync) = qresync {
         resynchronise(session, reader, &selected, &qresync)?;
     }

@@ -32,7 +32,7 @@ pub struct IndexStep {
     _busy: Busy,
     account: AccountId,
     segment: Option<(Prepared, SearchRow)>,
-    replaced: Vec<(Key, BodyId)>,
+    replaced: Replaced,
 }
 
 impl std::fmt::Debug for IndexStep {
@@ -121,6 +121,9 @@ impl Store {
     }
 }
 
+/// Segments that go with a step.
+type Replaced = Vec<(Key, BodyId)>;
+
 /// What a step made.
 struct Made {
     /// Nothing when no message is left.
@@ -167,7 +170,7 @@ impl Reader<'_> {
     }
 
     /// Segments of about the same size made into one; or all of them, when most of their messages are gone.
-    fn index_merge(&self, keys: &Opened, rows: &[(Key, SearchRow)]) -> Result<Option<(Made, Vec<(Key, BodyId)>)>> {
+    fn index_merge(&self, keys: &Opened, rows: &[(Key, SearchRow)]) -> Result<Option<(Made, Replaced)>> {
         let state: Option<AccountState> = self.engine.rows.load(&keys::state(self.account))?;
         let present = state.map_or(0, |state| state.quota.messages_used);
         let Some(chosen) = choose(rows, present) else { return Ok(None) };

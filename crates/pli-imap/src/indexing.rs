@@ -1,0 +1,95 @@
+//! Bringing the search index up to date: done by sessions, since nothing else can read the mail, and beside them, so that
+//! no command waits for it.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use pli_gate::{Gate, Login, Target};
+use pli_store::StoreError;
+use pli_types::{AccountId, Action};
+use tokio::sync::Semaphore;
+use tracing::{debug, warn};
+
+use crate::limits::{INDEX_BEHIND_MESSAGES, INDEX_REST_MS_MAX};
+use crate::message::off_worker;
+use crate::service::ImapService;
+
+/// Which accounts are waited for, and the one place to work in: half a core at most goes into indexing.
+pub struct Indexing {
+    accounts: Mutex<HashSet<AccountId>>,
+    place: Semaphore,
+}
+
+impl Default for Indexing {
+    fn default() -> Self {
+        Self { accounts: Mutex::default(), place: Semaphore::new(1) }
+    }
+}
+
+impl Indexing {
+    fn enter(&self, account: AccountId) -> bool {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner).insert(account)
+    }
+    fn leave(&self, account: AccountId) {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner).remove(&account);
+    }
+}
+
+/// Begins it if the index is well behind. Costs two rows.
+pub fn begin_if_behind(service: &Arc<ImapService>, login: &Arc<Login>) {
+    let behind = || -> Option<u64> {
+        let permit = service.gate.admit(&login.session, Action::Search, &Target::default()).ok()?;
+        service.gate.store().read(&permit).ok()?.search_behind().ok()
+    };
+    if behind().is_some_and(|behind| behind >= INDEX_BEHIND_MESSAGES) {
+        begin(service, login);
+    }
+}
+
+/// Begins it. It goes on while there is something to do and the session lasts.
+pub fn begin(service: &Arc<ImapService>, login: &Arc<Login>) {
+    let Some(account) = login.session.account() else { return };
+    if !service.indexing.enter(account) {
+        return;
+    }
+    let (service, login) = (Arc::clone(service), Arc::downgrade(login));
+    tokio::spawn(async move {
+        tokio::select! {
+            () = service.shutdown.cancelled() => {}
+            result = run(&service, &login) => match result {
+                Ok(steps) => debug!(%account, steps, "search index up to date"),
+                Err(error) => warn!(%account, %error, "search index not up to date"),
+            },
+        }
+        service.indexing.leave(account);
+    });
+}
+
+async fn run(service: &ImapService, login: &Weak<Login>) -> Result<u64, StoreError> {
+    let mut steps = 0_u64;
+    loop {
+        let Ok(_place) = service.indexing.place.acquire().await else { return Ok(steps) };
+        // A session that ended takes its keys with it.
+        let Some(login) = login.upgrade() else { return Ok(steps) };
+        let begun = service.clock.monotonic();
+        if !step(&service.gate, &login).await? {
+            return Ok(steps);
+        }
+        drop(login);
+        steps = steps.saturating_add(1);
+        let took = service.clock.monotonic().saturating_sub(begun);
+        tokio::time::sleep(took.min(Duration::from_millis(INDEX_REST_MS_MAX))).await;
+    }
+}
+
+/// One step; false when there is nothing to do.
+async fn step(gate: &Gate, login: &Login) -> Result<bool, StoreError> {
+    // Asked again each time: the account may be suspended meanwhile.
+    let Ok(permit) = gate.admit(&login.session, Action::Search, &Target::default()) else { return Ok(false) };
+    let store = gate.store().clone();
+    match off_worker(|| store.index_step(&permit, &login.keys))? {
+        None => Ok(false),
+        Some(step) => store.commit_index(&permit, step).await.map(|()| true),
+    }
+}
