@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::status::mailbox_id;
 use crate::fail::{Fail, Reply, ReplyCode};
-use crate::past::{Located, locate};
 use crate::indexing;
+use crate::past::{Located, locate};
 use crate::picture::{FlagPrinter, Show, write_flag_lines, write_flags};
 use crate::session::Session;
 use crate::state::{Selected, State};
