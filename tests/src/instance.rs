@@ -152,6 +152,8 @@ impl Builder {
             quickstart: json,
             tls,
             binary: pli(),
+            environment: Vec::new(),
+            files_max: None,
             running: None,
             counter: AtomicU32::new(0),
             _temporary: temporary,
@@ -268,6 +270,10 @@ pub struct Instance {
     pub tls: Arc<ClientConfig>,
     /// The program: [`pli`], or an older one.
     pub binary: PathBuf,
+    /// Variables of the server's environment.
+    pub environment: Vec<(String, String)>,
+    /// How many files the server may have open; as many as this process if `None`.
+    pub files_max: Option<u32>,
     running: Option<Running>,
     counter: AtomicU32,
     _temporary: Option<TempDir>,
@@ -291,7 +297,7 @@ impl Instance {
     pub fn serve(&mut self) {
         assert!(self.running.is_none(), "serves already");
         let log = self.dir.join("serve.log");
-        let running = Running::spawn(&self.binary, &self.config, &log);
+        let running = Running::spawn(self, &log);
         let deadline = Instant::now() + START;
         for name in ["smtp", "submission", "submissions", "imaps"] {
             let port = self.port(name);
@@ -394,7 +400,8 @@ struct Running {
     output: BufReader<std::process::ChildStdout>,
 }
 
-const GUARD: &str = r#""$0" serve --config "$1" >>"$2" 2>&1 & p=$!
+const GUARD: &str = r#"if [ -n "$3" ]; then ulimit -n "$3"; fi
+"$0" serve --config "$1" >>"$2" 2>&1 & p=$!
 echo $p
 word=KILL; read -r word || word=KILL
 kill -"$word" $p 2>/dev/null
@@ -402,13 +409,15 @@ wait $p
 echo $?"#;
 
 impl Running {
-    fn spawn(binary: &Path, config: &Path, log: &Path) -> Self {
+    fn spawn(instance: &Instance, log: &Path) -> Self {
         let mut shell = Command::new("sh")
             .arg("-c")
             .arg(GUARD)
-            .arg(binary)
-            .arg(config)
+            .arg(&instance.binary)
+            .arg(&instance.config)
             .arg(log)
+            .arg(instance.files_max.map(|files| files.to_string()).unwrap_or_default())
+            .envs(instance.environment.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::{Outcome, run};
 
 /// Debian package, and a file that it brings.
-const DEBIAN: [(&str, &str); 13] = [
+const DEBIAN: [(&str, &str); 14] = [
     ("ca-certificates", "/etc/ca-certificates.conf"),
     ("curl", "/usr/bin/curl"),
     ("swaks", "/usr/bin/swaks"),
@@ -18,6 +18,7 @@ const DEBIAN: [(&str, &str); 13] = [
     ("python3", "/usr/bin/python3"),
     ("python3-venv", "/usr/share/doc/python3-venv"),
     ("softhsm2", "/usr/lib/softhsm/libsofthsm2.so"),
+    ("libfaketime", "/usr/share/doc/libfaketime"),
     ("strace", "/usr/bin/strace"),
     ("util-linux", "/bin/mount"),
 ];
