@@ -121,6 +121,10 @@ enum Row {
     StoreGrowth(rows::store_growth::StoreGrowth),
     /// The store alone: what encryption costs.
     StoreCipher(rows::store_cipher::StoreCipher),
+    /// An engine of the index by itself: puts, opening, reads, memory, disk.
+    Index(rows::index::Engine),
+    /// The index of a real store made again from its log.
+    IndexRebuild(rows::index::Rebuild),
     /// Only fdatasync of 4 KB.
     Disk,
     /// Medians of recorded lines, as JSON and Markdown.
@@ -157,6 +161,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Row::StoreMemory(row) => row.run(&common).await?,
         Row::StoreGrowth(row) => row.run(&common).await?,
         Row::StoreCipher(row) => row.run(&common).await?,
+        Row::Index(row) => row.run(&common)?,
+        Row::IndexRebuild(row) => row.run(&common).await?,
         Row::Disk => rows::disk(&common)?,
         Row::Report(report) => return report.run(),
     };

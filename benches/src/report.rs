@@ -37,6 +37,11 @@ impl Figures {
         self.figures.insert(name.to_owned(), (value * 1000.0).round() / 1000.0);
     }
 
+    /// Those of another run beside these.
+    pub fn take(&mut self, other: Self) {
+        self.figures.extend(other.figures);
+    }
+
     /// The disk's own time, measured now.
     pub fn disk(&mut self, dir: &Path) -> Result<(), Failure> {
         let syncs = measure::fdatasync(dir)?;

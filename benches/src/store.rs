@@ -6,8 +6,8 @@ use std::sync::Arc;
 use pli_crypto::{FileKeyStore, KeyStore, Opened};
 use pli_io::{Clock, Env, RealClock};
 use pli_store::{
-    AppendMessage, Delivery, Grant, IndexEngine, LocalRecipient, Mint, NewAccount, Permit, Prepared, QuotaLimit, Store,
-    StoreOptions,
+    AppendMessage, Delivery, Grant, IndexEngine, LocalRecipient, Mint, NewAccount, Permit, Prepared, QuotaLimit,
+    RebuildProgress, Store, StoreOptions,
 };
 use pli_types::{AccountId, Action, Address, FlagSet, MailboxId, MailboxName, SessionId, SessionInfo, UnixMillis};
 
@@ -122,6 +122,11 @@ impl Opening {
         let (keys, index_cache_mb) = (Arc::new(keys), place.index_cache_mb);
         Self { dir: dir.join("store"), keys, env: Env::real(), index_cache_mb, index }
     }
+    /// With another engine of the index.
+    pub fn engine(mut self, index: IndexEngine) -> Self {
+        self.index = index;
+        self
+    }
     /// With another clock.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.env.clock = clock;
@@ -144,6 +149,11 @@ impl Opening {
     /// A new store.
     pub fn create(&self) -> Result<Bench, Failure> {
         let (store, mint) = Store::create(self.options())?;
+        Ok(Bench::new(store, mint))
+    }
+    /// The store with an index that is made again from the log.
+    pub fn rebuild(&self) -> Result<Bench, Failure> {
+        let (store, mint) = Store::open_rebuilding(self.options(), &RebuildProgress::default())?;
         Ok(Bench::new(store, mint))
     }
     /// The store as it is.

@@ -4,6 +4,7 @@ pub mod append;
 pub mod exists;
 pub mod flags;
 pub mod idle;
+pub mod index;
 pub mod smtp;
 pub mod store_cipher;
 pub mod store_commit;

@@ -55,6 +55,8 @@ pub use body::Prepared;
 pub use compact::{Compacted, Compaction};
 pub use error::{Damaged, OpenError, PastError, StoreError};
 #[doc(hidden)]
+pub use index::bench::IndexBench;
+#[doc(hidden)]
 pub use index::faulty::{IndexCall, IndexFault};
 pub use many::Listed;
 pub use model::*;

@@ -262,8 +262,7 @@ impl Store {
 
     /// Opens an account's keys for a session that has authenticated (permit for `Login`).
     pub fn open_keys(&self, permit: &Permit) -> Result<Opened> {
-        let account = owner(permit, &[Action::Login, Action::InspectContent], None)?;
-        self.opened_keys(owner(permit, &[Action::Login], None)?)
+        self.opened_keys(owner(permit, &[Action::Login, Action::InspectContent], None)?)
     }
     pub(crate) fn opened_keys(&self, account: AccountId) -> Result<Opened> {
         let engine = self.engine();

@@ -1,5 +1,6 @@
 //! The index: sorted rows over the log, made again from it whenever in doubt.
 
+pub(crate) mod bench;
 pub(crate) mod faulty;
 pub(crate) mod fjall;
 pub(crate) mod generation;
