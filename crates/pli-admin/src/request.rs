@@ -67,6 +67,9 @@ pub enum Request {
     AccountRemove {
         /// Which.
         address: Address,
+        /// Destroys its key in every copy of the store as well.
+        #[serde(default)]
+        erase: bool,
     },
     /// Adds or replaces an alias.
     AliasAdd {
@@ -213,8 +216,22 @@ pub enum Request {
     },
     /// How far the index is that is being made again.
     StoreRebuildStatus,
-    /// Ages of the keys.
-    KeyStatus,
+    /// Ages of the keys, what is due, how far a rotation is; or the state of one account's.
+    KeyStatus {
+        /// Whose.
+        #[serde(default)]
+        address: Option<Address>,
+    },
+    /// Makes a new version of the root key and brings everything under it.
+    KeyRotateRoot {
+        /// Forgets all older versions at the end: older copies of the store do not open any more.
+        forget: bool,
+    },
+    /// Gives an account, or every account, a new key.
+    KeyRotateAccount {
+        /// Whose; none: everybody's.
+        address: Option<Address>,
+    },
     /// Submits a message in an account's name, as if it had logged in.
     Send {
         /// Whose account.

@@ -13,6 +13,7 @@ use crate::{ErrorKind, Failure, PlainPassword, Reply, Request};
 
 mod account;
 mod audit;
+mod key;
 mod past;
 mod queue;
 mod rebuild;
@@ -48,6 +49,7 @@ pub struct AdminService {
     gate: Arc<Gate>,
     status: Option<ServerStatus>,
     now: Box<dyn Fn() -> UnixMillis + Send + Sync>,
+    key_rules: pli_store::KeyRules,
 }
 
 impl AdminService {
@@ -57,7 +59,14 @@ impl AdminService {
         status: Option<ServerStatus>,
         now: impl Fn() -> UnixMillis + Send + Sync + 'static,
     ) -> Self {
-        Self { gate, status, now: Box::new(now) }
+        Self { gate, status, now: Box::new(now), key_rules: pli_store::KeyRules::default() }
+    }
+
+    /// With the ages at which keys are due.
+    #[must_use]
+    pub const fn with_key_rules(mut self, rules: pli_store::KeyRules) -> Self {
+        self.key_rules = rules;
+        self
     }
 
     /// Carries one request out in the name of the session.
@@ -77,7 +86,7 @@ impl AdminService {
                 call.account_set(account::New { address, password, profile, quota, display_name, language }).await
             }
             Request::AccountSuspend { address, suspended } => call.account_suspend(&address, suspended).await,
-            Request::AccountRemove { address } => call.account_remove(&address).await,
+            Request::AccountRemove { address, erase } => call.account_remove(&address, erase).await,
             Request::AliasAdd { address, targets } => call.alias_add(address, targets).await,
             Request::AliasList => call.alias_list(),
             Request::AliasRemove { address } => call.alias_remove(address).await,
@@ -112,7 +121,9 @@ impl AdminService {
             Request::StoreRewind { address, time, mailbox, label, dry_run } => {
                 call.store_rewind(past::Rewind { address, time, mailbox, label, dry_run }).await
             }
-            Request::KeyStatus => call.key_status(),
+            Request::KeyStatus { address } => call.key_status(address.as_ref()).await,
+            Request::KeyRotateRoot { forget } => call.key_rotate_root(forget).await,
+            Request::KeyRotateAccount { address } => call.key_rotate_account(address.as_ref()).await,
             Request::Send { from, to, message } => call.send(&from, &to, &message).await,
             Request::Health => call.health(),
         }
@@ -165,16 +176,6 @@ impl Call<'_> {
         self.admit(Action::AccountRead, None)?;
         let stat = self.store().stat().map_err(failed)?;
         serde_json::to_value(stat).map_err(|e| Failure::new(ErrorKind::Unavailable, e.to_string()))
-    }
-
-    fn key_status(&self) -> Result {
-        self.admit(Action::Operate, None)?;
-        let now = (self.service.now)();
-        Ok(json!({
-            "epoch": pli_crypto::Epoch::at(now).0,
-            "epoch_days": pli_crypto::EPOCH_DAYS,
-            "key_store": "file",
-        }))
     }
 
     async fn store_compact(&self, all: bool) -> Result {
@@ -240,6 +241,8 @@ fn failed(error: StoreError) -> Failure {
         StoreError::Impossible(_) | StoreError::OverQuota { .. } | StoreError::Limit(_) | StoreError::WrongPermit => {
             ErrorKind::Refused
         }
+        StoreError::Keys(pli_crypto::CryptoError::Unavailable(_)) => ErrorKind::Unavailable,
+        StoreError::Keys(pli_crypto::CryptoError::Unsupported(_)) => ErrorKind::Refused,
         StoreError::Damaged(_) | StoreError::Keys(_) => ErrorKind::Damaged,
         StoreError::DiskFull
         | StoreError::Stopped(_)

@@ -54,6 +54,10 @@ pub trait KeyStore: Send + Sync {
     fn check(&self) -> Result<()> {
         Ok(())
     }
+    /// Whether private keys can be out of reach while the server runs.
+    fn may_be_gone(&self) -> bool {
+        false
+    }
     /// What kind of key store it is and which roots it has, for people.
     fn about(&self) -> KeyStoreAbout;
 }

@@ -67,6 +67,9 @@ impl<N: KeyStore, O: KeyStore> KeyStore for Moving<N, O> {
     fn check(&self) -> Result<()> {
         self.to.check()
     }
+    fn may_be_gone(&self) -> bool {
+        self.to.may_be_gone()
+    }
     fn about(&self) -> KeyStoreAbout {
         self.to.about()
     }

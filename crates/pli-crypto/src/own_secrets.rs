@@ -114,6 +114,12 @@ impl OwnSecrets {
         }
     }
 
+    /// Whether no account has ever had a secret here.
+    pub fn is_new(&self) -> Result<bool> {
+        let length = self.file.read().len().map_err(|error| unavailable(&self.path, &error))?;
+        Ok(length <= SLOT_BYTES as u64)
+    }
+
     fn read(&self, number: u64) -> Result<Slot> {
         let mut slot: Slot = Zeroizing::new([0; SLOT_BYTES]);
         let at = number.saturating_mul(SLOT_BYTES as u64);
@@ -266,6 +272,9 @@ impl<K: KeyStore> KeyStore for Erasable<K> {
     fn check(&self) -> Result<()> {
         self.inner.check()
     }
+    fn may_be_gone(&self) -> bool {
+        self.inner.may_be_gone()
+    }
     fn about(&self) -> KeyStoreAbout {
         KeyStoreAbout { own_secrets: true, ..self.inner.about() }
     }
@@ -313,6 +322,9 @@ impl KeyStore for Arc<dyn KeyStore> {
     }
     fn check(&self) -> Result<()> {
         (**self).check()
+    }
+    fn may_be_gone(&self) -> bool {
+        (**self).may_be_gone()
     }
     fn about(&self) -> KeyStoreAbout {
         (**self).about()

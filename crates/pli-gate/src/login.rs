@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use pli_crypto::{Opened, SecretString, dummy_verify, verify_password};
-use pli_store::Account;
+use pli_crypto::{CryptoError, Opened, SecretString, dummy_verify, verify_password};
+use pli_store::{Account, StoreError};
 use pli_types::{AccountId, Action, Actor, Address, Protocol, SessionInfo};
 use thiserror::Error;
 use tokio::sync::Semaphore;
@@ -31,6 +31,9 @@ pub enum AuthError {
     /// Store or keys do not answer.
     #[error("temporarily unavailable")]
     Unavailable,
+    /// The password is right, and the key store does not answer: mail is taken, but cannot be read for now.
+    #[error("the key store does not answer")]
+    NoKeys,
 }
 
 /// An authenticated session: what it is now, and its opened keys.
@@ -167,20 +170,43 @@ impl Gate {
     }
 
     async fn enter(&self, session: &Arc<SessionInfo>, account: Account) -> Result<Login, AuthError> {
+        let before = session;
         let session = Arc::new(SessionInfo { actor: Actor::Account(account.id), ..SessionInfo::clone(session) });
         let permit = || self.grant(&session, Action::Login, Some(account.id), None, row(Action::Login));
         let event = self.event(&session, Action::Login).policy("login", Some(&account.profile));
+        let keys = self.store.open_keys(&permit()).map_err(|error| {
+            tracing::error!(%error, account = %account.id, "the keys of an account do not open");
+            AuthError::Unavailable
+        })?;
+        let keys = Arc::new(keys);
+        if let Err(error) = self.reach_keys(&session, account.id, &keys).await {
+            self.note_failure(before, Some(&account), error, "the key store does not answer");
+            return Err(error);
+        }
         // trust.md, decision 2: no positive answer before the audit event is durable.
         self.store.record(permit(), event).await.map_err(|error| {
             tracing::error!(%error, "a login could not be recorded");
             AuthError::Unavailable
         })?;
-        let keys = self.store.open_keys(&permit()).map_err(|error| {
-            tracing::error!(%error, account = %account.id, "the keys of an account do not open");
-            AuthError::Unavailable
-        })?;
         tracing::info!(session = %session.id, account = %account.id, protocol = ?session.protocol, "login");
-        Ok(Login { session, account: account.id, address: account.address, keys: Arc::new(keys) })
+        Ok(Login { session, account: account.id, address: account.address, keys })
+    }
+
+    /// Whoever wants to read is told at once when the key store does not answer. Submission needs no private key.
+    async fn reach_keys(&self, session: &SessionInfo, account: AccountId, keys: &Arc<Opened>) -> Result<(), AuthError> {
+        if session.protocol != Protocol::Imap || !self.store.keys_may_be_gone() {
+            return Ok(());
+        }
+        let (store, keys) = (self.store.clone(), Arc::clone(keys));
+        let touched = tokio::task::spawn_blocking(move || store.touch_keys(account, &keys)).await;
+        match touched.map_err(|_| AuthError::Unavailable)? {
+            Err(StoreError::Keys(CryptoError::Unavailable(reason))) => {
+                tracing::error!(%account, reason, "the key store does not answer: no session, mail is still taken");
+                Err(AuthError::NoKeys)
+            }
+            // Whatever else is wrong with the account's keys is shown where it is read.
+            _ => Ok(()),
+        }
     }
 
     fn note_failure(&self, session: &Arc<SessionInfo>, account: Option<&Account>, error: AuthError, reason: &str) {
@@ -192,6 +218,7 @@ impl Gate {
             AuthError::Suspended => "suspended",
             AuthError::Slowed => "slowed",
             AuthError::Unavailable => "unavailable",
+            AuthError::NoKeys => "no-keys",
         };
         let mut event = self.event(session, Action::Login).refused(code, reason).policy("login", None);
         if let Some(account) = account {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 
+use pli_crypto::CryptoError;
 use pli_gate::{AuthError, Refusal};
 use pli_imap_proto::{Code, Out, Status, Tag};
 use pli_store::{PastError, StoreError};
@@ -131,6 +132,9 @@ fn store_reply(error: &StoreError) -> Reply {
         StoreError::Limit(what) => (Some(Code::Limit), *what),
         StoreError::Past(error) => past_reply(*error),
         StoreError::Damaged(_) => (Some(Code::Corruption), "This cannot be read, the administrator has been told"),
+        StoreError::Keys(CryptoError::Unavailable(_)) => {
+            (Some(Code::Unavailable), "The key store does not answer, try later; your mail is safe")
+        }
         StoreError::Keys(_) => (Some(Code::Unavailable), "The keys for this are not open"),
         StoreError::DiskFull => (Some(Code::Unavailable), "The server is out of space, try later"),
         StoreError::Stopped(_) | StoreError::Rebuilding | StoreError::Index(_) | StoreError::Io(_) => {
@@ -168,6 +172,7 @@ fn login_reply(error: AuthError) -> Reply {
         AuthError::Suspended => (Code::ContactAdmin, "The account is suspended"),
         AuthError::Slowed => (Code::Limit, "Too many failed logins, try later"),
         AuthError::Unavailable => (Code::Unavailable, "Temporarily unavailable, try later"),
+        AuthError::NoKeys => (Code::Unavailable, "The key store does not answer, try later; your mail is safe"),
     };
     Reply::no(Some(code), text(words))
 }
@@ -187,7 +192,7 @@ pub const fn level(fail: &Fail) -> Level {
             _ => Level::DEBUG,
         },
         Fail::Undeclared(_) => Level::ERROR,
-        Fail::Refused(Refusal::Unavailable) | Fail::Login(AuthError::Unavailable) => Level::ERROR,
+        Fail::Refused(Refusal::Unavailable) | Fail::Login(AuthError::Unavailable | AuthError::NoKeys) => Level::ERROR,
         Fail::Refused(_) | Fail::Login(_) => Level::INFO,
         Fail::No(..) | Fail::Bad(_) | Fail::Io(_) => Level::DEBUG,
     }

@@ -186,7 +186,10 @@ pub(crate) fn data_label(label: &str) -> String {
     format!("{label} data")
 }
 
-fn keys_of(session: &Session, label: &str) -> Result<Vec<((RootId, u32), ObjectHandle)>, Trouble> {
+/// Which root, and its object.
+type Named = ((RootId, u32), ObjectHandle);
+
+fn keys_of(session: &Session, label: &str) -> Result<Vec<Named>, Trouble> {
     let wanted = [
         Attribute::Class(ObjectClass::SECRET_KEY),
         Attribute::Token(true),

@@ -398,6 +398,10 @@ impl KeyStore for TokenKeyStore {
         self.with(probe)
     }
 
+    fn may_be_gone(&self) -> bool {
+        true
+    }
+
     fn about(&self) -> KeyStoreAbout {
         let soft = self.token.to_ascii_lowercase().contains("softhsm");
         let warning = if soft { "; SoftHSM is no HSM: its keys are files on this machine" } else { "" };

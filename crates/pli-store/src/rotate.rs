@@ -181,6 +181,16 @@ impl Store {
         Ok(AccountKeyStatus { made, root_version: blob.root_version(), own_secret: blob.has_own(), epochs })
     }
 
+    /// Whether some account's key has a secret of its own around it.
+    pub fn has_own_secrets(&self) -> Result<bool> {
+        let mut found = false;
+        self.each_key_row(None, |(_, _, blob)| {
+            found = blob.has_own();
+            Ok(if found { Next::Stop } else { Next::More })
+        })?;
+        Ok(found)
+    }
+
     /// Removes an account and destroys what its key cannot be opened without, in this store and in every copy of it.
     pub async fn erase_account(&self, permit: Permit, id: AccountId) -> Result<Erased> {
         allowed(&permit, &[Action::AccountRemove], Some(id))?;

@@ -271,6 +271,19 @@ impl Store {
         let source = move || weak.upgrade()?.account_key(account).ok();
         Ok(Opened::new(Arc::clone(&engine.keystore), blob, engine.account_aad(account)).with_source(Arc::new(source)))
     }
+    /// Opens the epoch that new mail of an account is under, where the key store may be out of reach: a session that could
+    /// read nothing is better refused at once. What it opened is kept for the session's first reading.
+    pub fn touch_keys(&self, account: AccountId, keys: &Opened) -> Result<()> {
+        let engine = self.engine();
+        let now = engine.now();
+        let epoch = engine.delivery_key(account, now)?.epoch();
+        keys.epoch(now, epoch, &|epoch| engine.epoch_blob(account, epoch).ok().flatten())?;
+        Ok(())
+    }
+    /// Whether private keys can be out of reach while the server runs.
+    pub fn keys_may_be_gone(&self) -> bool {
+        self.engine().keystore.may_be_gone()
+    }
     /// Reads the mail of the permit's account.
     pub fn read<'a>(&'a self, permit: &'a Permit) -> Result<Reader<'a>> {
         let account = owner(permit, READ_ACTIONS, None)?;

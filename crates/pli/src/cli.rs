@@ -208,6 +208,9 @@ pub enum AccountCommand {
         /// Its address.
         #[arg(value_parser = Address::parse)]
         address: Address,
+        /// Destroys its key in every copy of the store as well: no backup opens this account any more.
+        #[arg(long)]
+        erase: bool,
         /// Meant so.
         #[arg(long)]
         yes: bool,
@@ -420,8 +423,47 @@ pub enum AtCommand {
 /// `pli key …`
 #[derive(Debug, Subcommand)]
 pub enum KeyCommand {
-    /// State of the keys.
-    Status,
+    /// Ages of the keys, what is due, how far a rotation is; or the state of one account's key.
+    Status {
+        /// Whose.
+        #[arg(value_parser = Address::parse)]
+        address: Option<Address>,
+    },
+    /// Makes new keys while the server serves; without more words a new version of the root key.
+    Rotate {
+        /// Which.
+        #[command(subcommand)]
+        what: Option<Rotate>,
+    },
+    /// Makes the first root key in the token that `[keys.pkcs11]` names.
+    Init,
+    /// Writes a root key file with one more version, for a credential, which the server cannot write.
+    NextRoot {
+        /// The file as it is.
+        from: PathBuf,
+        /// The file to make.
+        to: PathBuf,
+    },
+}
+
+/// `pli key rotate …`
+#[derive(Debug, Subcommand)]
+pub enum Rotate {
+    /// A new version of the root key, and everything wrapped by it anew.
+    Root {
+        /// Forgets all older versions at the end: older copies of the store open with older copies of the key only.
+        #[arg(long)]
+        forget: bool,
+    },
+    /// A new key for an account, with its epochs sealed to it.
+    Account {
+        /// Whose.
+        #[arg(value_parser = Address::parse)]
+        address: Option<Address>,
+        /// Everybody's.
+        #[arg(long)]
+        all: bool,
+    },
 }
 
 /// `pli send`

@@ -1,18 +1,16 @@
 //! An opened store with its gate: what the server runs on, and what the command line works on when no server runs.
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::Arc;
 
-use pli_crypto::{CryptoError, FileKeyStore, KeyStore, SecretString};
+use pli_crypto::{FileKeyStore, KeyStore, SecretString};
 use pli_directory::Directory;
 use pli_gate::Gate;
 use pli_io::Env;
-use pli_store::{IndexEngine, Mint, RebuildProgress, Store, StoreOptions};
-use zeroize::Zeroizing;
+use pli_store::{IndexEngine, KeyRules, Mint, RebuildProgress, Store, StoreOptions};
 
 use crate::config::Loaded;
-use crate::failure::{CONFIG, Failure, NO_PERMISSION};
+use crate::failure::{Failure, IO};
+use crate::keystore;
 use crate::process::make_files_private;
 
 /// A store that this process has open.
@@ -21,20 +19,27 @@ pub struct Instance {
     pub env: Env,
     /// The gate; store and directory are behind it.
     pub gate: Arc<Gate>,
+    /// When keys are due.
+    pub key_rules: KeyRules,
 }
 
 impl Instance {
     /// Opens what the configuration names.
     pub fn open(loaded: &Loaded, passphrase: Option<&SecretString>) -> Result<Self, Failure> {
-        let keys: Arc<dyn KeyStore> = Arc::new(root_key(loaded, passphrase)?);
+        let keys = keystore::open(loaded, passphrase)?;
         let env = Env::real();
         make_files_private();
-        let (store, mint) = Store::open(options(loaded, env.clone(), keys))?;
+        let (store, mint) = Store::open(options(loaded, env.clone(), Arc::clone(&keys.keys)))?;
+        let whole = !keys.no_secrets || !store.has_own_secrets().map_err(|e| Failure::new(IO, e.to_string()))?;
+        if !whole {
+            store.close();
+            return Err(keys.lost_secrets());
+        }
         Ok(Self::over(loaded, env, store, mint))
     }
     /// Opens it with an index that is made again by an engine.
     pub fn open_rebuilding(loaded: &Loaded, engine: IndexEngine, progress: &RebuildProgress) -> Result<Self, Failure> {
-        let keys: Arc<dyn KeyStore> = Arc::new(root_key(loaded, None)?);
+        let keys = keystore::open(loaded, None)?.keys;
         let env = Env::real();
         make_files_private();
         let options = StoreOptions { index: engine, ..options(loaded, env.clone(), keys) };
@@ -45,7 +50,7 @@ impl Instance {
     pub fn create(loaded: &Loaded, keys: FileKeyStore) -> Result<Self, Failure> {
         let env = Env::real();
         make_files_private();
-        let (store, mint) = Store::create(options(loaded, env.clone(), Arc::new(keys)))?;
+        let (store, mint) = Store::create(options(loaded, env.clone(), keystore::over_file(loaded, keys)?.keys))?;
         Ok(Self::over(loaded, env, store, mint))
     }
 
@@ -57,7 +62,7 @@ impl Instance {
         let directory = Arc::new(Directory::new(store.clone(), loaded.profiles(), separator));
         directory.set_postmaster(loaded.postmaster());
         let gate = Gate::new(store, mint, directory).with_clock(Arc::clone(&env.clock)).with_site(loaded.site());
-        Self { env, gate: Arc::new(gate) }
+        Self { env, gate: Arc::new(gate), key_rules: loaded.config.keys.rules() }
     }
 }
 
@@ -70,40 +75,4 @@ fn options(loaded: &Loaded, env: Env, keys: Arc<dyn KeyStore>) -> StoreOptions {
         index_cache_bytes: loaded.config.store.index_cache.0,
         site: loaded.site(),
     }
-}
-
-/// Reads the root key; with the passphrase given, or the one in the configured file.
-fn root_key(loaded: &Loaded, passphrase: Option<&SecretString>) -> Result<FileKeyStore, Failure> {
-    let path = loaded.root_key();
-    let contents = secret_file("read the root key", &path)?;
-    let of_file = match (passphrase, loaded.passphrase_file()) {
-        (None, Some(file)) => Some(passphrase_in(&file)?),
-        _ => None,
-    };
-    FileKeyStore::open(&contents, passphrase.or(of_file.as_ref())).map_err(|error| {
-        let failure = Failure::new(CONFIG, format!("{}: {error}", path.display()));
-        match error {
-            CryptoError::PassphraseNeeded => failure
-                .hint("`pli serve` takes it with --passphrase-stdin; every command reads it from keys.passphrase_file"),
-            _ => failure,
-        }
-    })
-}
-
-fn passphrase_in(file: &Path) -> Result<SecretString, Failure> {
-    let bytes = secret_file("read the passphrase", file)?;
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|_| Failure::new(CONFIG, format!("{}: the passphrase is not UTF-8", file.display())))?;
-    Ok(SecretString::new(text.trim_end_matches(['\r', '\n']).to_owned()))
-}
-
-/// A file that only its owner may read.
-fn secret_file(what: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let wrong = |error| Failure::file(what, path, &error);
-    let mode = std::fs::metadata(path).map_err(wrong)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        let text = format!("{} has mode {:04o}: others could read the secret in it", path.display(), mode & 0o7777);
-        return Err(Failure::new(NO_PERMISSION, text).hint(format!("chmod 600 {}", path.display())));
-    }
-    std::fs::read(path).map(Zeroizing::new).map_err(wrong)
 }

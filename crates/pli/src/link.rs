@@ -38,7 +38,8 @@ impl Direct {
     /// Over an opened store.
     pub fn over(instance: Instance) -> Self {
         let clock = Arc::clone(&instance.env.clock);
-        let service = AdminService::new(Arc::clone(&instance.gate), None, move || clock.now());
+        let service =
+            AdminService::new(Arc::clone(&instance.gate), None, move || clock.now()).with_key_rules(instance.key_rules);
         let uid = rustix::process::getuid().as_raw();
         let session = Arc::new(SessionInfo::admin(SessionId(instance.env.random.next_u64()), uid));
         Self { instance, service, session }

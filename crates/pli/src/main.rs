@@ -8,6 +8,7 @@ mod command;
 mod config;
 mod failure;
 mod instance;
+mod keystore;
 mod link;
 mod logging;
 mod output;

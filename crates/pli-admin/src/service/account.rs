@@ -113,9 +113,19 @@ impl Call<'_> {
         self.account_show(address)
     }
 
-    pub(super) async fn account_remove(&self, address: &Address) -> Result {
+    pub(super) async fn account_remove(&self, address: &Address, erase: bool) -> Result {
         let account = self.account(address)?;
         let permit = self.admit(Action::AccountRemove, Some(account.id))?;
+        if erase {
+            let erased = self.store().erase_account(permit, account.id).await.map_err(failed)?;
+            return Ok(json!({
+                "id": account.id,
+                "address": account.address,
+                "removed": true,
+                "erased": true,
+                "covers_since": erased.covers_since.map(pli_types::UnixMillis::secs),
+            }));
+        }
         self.store().remove_account(permit, account.id).await.map_err(failed)?;
         Ok(json!({ "id": account.id, "address": account.address, "removed": true }))
     }

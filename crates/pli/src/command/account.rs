@@ -40,15 +40,20 @@ pub fn run(global: &Global, command: AccountCommand) -> Result<(), Failure> {
         AccountCommand::Resume { address } => {
             show(global, &ask(global, Request::AccountSuspend { address, suspended: false })?);
         }
-        AccountCommand::Rm { address, yes } => {
+        AccountCommand::Rm { address, erase, yes } => {
             if !yes {
                 return Err(Failure::new(USAGE, Text::RemoveSure.in_language(global.language())));
             }
-            let answer = ask(global, Request::AccountRemove { address })?;
+            let answer = ask(global, Request::AccountRemove { address, erase })?;
             if global.json {
                 value(&answer);
             } else {
                 line(&Text::Removed.with(global.language(), &[&text(&answer, "/address")]));
+                if erase {
+                    let since = crate::output::moment(&answer, "/covers_since");
+                    let word = if since.is_empty() { Text::ErasedAll } else { Text::ErasedSince };
+                    line(&word.with(global.language(), &[&since]));
+                }
             }
         }
     }

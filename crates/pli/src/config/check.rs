@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use pli_types::Address;
 
-use super::{Config, Loaded};
+use super::{Config, KeySource, Loaded};
 
 /// The number of the line at a byte.
 pub fn line_at(text: &str, byte: usize) -> usize {
@@ -52,6 +52,7 @@ pub fn check(config: &Config, text: &str) -> Result<(), String> {
     if let Err(error) = crate::logging::parse(&config.log.level) {
         return text.wrong("[log]", "level", error);
     }
+    keys(config, &text)?;
     sizes(config, &text)?;
     for (domain, host) in &config.queue.routes {
         let port = host.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
@@ -61,6 +62,31 @@ pub fn check(config: &Config, text: &str) -> Result<(), String> {
     }
     if config.queue.retry_s.is_empty() || config.queue.retry_s.contains(&0) {
         return text.wrong("[queue]", "retry_s", "one waiting time at least, none of them 0");
+    }
+    Ok(())
+}
+
+fn keys(config: &Config, text: &Text<'_>) -> Result<(), String> {
+    let keys = &config.keys;
+    if keys.source != KeySource::Pkcs11 && keys.previous != Some(KeySource::Pkcs11) {
+        return Ok(());
+    }
+    for (key, empty) in [
+        ("module", keys.pkcs11.module.as_os_str().is_empty()),
+        ("token", keys.pkcs11.token.is_empty()),
+        ("label", keys.pkcs11.label.is_empty()),
+    ] {
+        if empty {
+            return text.wrong("[keys.pkcs11]", key, "needed where the root key is in a token");
+        }
+    }
+    let known = keys
+        .pkcs11
+        .pin
+        .split_once(':')
+        .is_some_and(|(kind, name)| ["file", "credential", "env"].contains(&kind) && !name.is_empty());
+    if !known {
+        return text.wrong("[keys.pkcs11]", "pin", "file:PATH, credential:NAME or env:NAME; never the PIN itself");
     }
     Ok(())
 }

@@ -12,12 +12,12 @@ use pli_directory::Profile;
 use pli_imap::ImapConfig;
 use pli_queue::QueueConfig;
 use pli_smtp::SmtpConfig;
-use pli_store::{IndexEngine, QuotaLimit};
+use pli_store::{IndexEngine, KeyRules, QuotaLimit};
 use pli_types::{Address, ByteCount};
 use serde::Deserialize;
 
 use crate::failure::{CONFIG, Failure, NO_INPUT};
-pub use size::{Dns, Limit, Size, parse_size, show_size};
+pub use size::{Age, Dns, Limit, Size, parse_size, show_size};
 
 /// Looked for when neither `--config` nor `PLI_CONFIG` names a file.
 const PLACES: [&str; 2] = ["pli.toml", "/etc/pli/pli.toml"];
@@ -226,15 +226,83 @@ impl From<Index> for IndexEngine {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Keys {
-    /// The root key.
+    /// Where the root key is.
+    pub source: KeySource,
+    /// Where it was before, while everything is brought over.
+    pub previous: Option<KeySource>,
+    /// The root key's file.
     pub root: PathBuf,
     /// Its passphrase.
     pub passphrase_file: PathBuf,
+    /// The root key's credential.
+    pub credential: String,
+    /// Accounts' own secrets.
+    pub accounts: PathBuf,
+    /// Age at which the root key is due.
+    pub rotate_after: Age,
+    /// Age at which an account's key is due.
+    pub rotate_accounts_after: Age,
+    /// `[keys.pkcs11]`
+    pub pkcs11: Token,
 }
 
 impl Default for Keys {
     fn default() -> Self {
-        Self { root: "keys/root.key".into(), passphrase_file: PathBuf::new() }
+        Self {
+            source: KeySource::File,
+            previous: None,
+            root: "keys/root.key".into(),
+            passphrase_file: PathBuf::new(),
+            credential: String::from("pli-root-key"),
+            accounts: "keys/accounts.key".into(),
+            rotate_after: Age(Some(90)),
+            rotate_accounts_after: Age(None),
+            pkcs11: Token::default(),
+        }
+    }
+}
+
+impl Keys {
+    /// When keys are renewed by themselves.
+    pub const fn rules(&self) -> KeyRules {
+        KeyRules { root_days: self.rotate_after.0, account_days: self.rotate_accounts_after.0 }
+    }
+}
+
+/// Where a root key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeySource {
+    /// A file.
+    File,
+    /// A systemd credential.
+    Credential,
+    /// A PKCS#11 token.
+    Pkcs11,
+}
+
+/// `[keys.pkcs11]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Token {
+    /// The module.
+    pub module: PathBuf,
+    /// The token's label.
+    pub token: String,
+    /// The root key's label.
+    pub label: String,
+    /// Where the PIN is.
+    pub pin: String,
+}
+
+impl Default for Token {
+    fn default() -> Self {
+        Self {
+            module: PathBuf::new(),
+            token: String::from("pli"),
+            label: String::from("pli-root"),
+            pin: String::from("credential:pli-pin"),
+        }
     }
 }
 
@@ -345,6 +413,14 @@ impl Loaded {
     /// The store's folder.
     pub fn store_dir(&self) -> PathBuf {
         self.data_dir.join(&self.config.store.dir)
+    }
+    /// A path of the configuration.
+    pub fn in_data_dir(&self, path: &Path) -> PathBuf {
+        self.data_dir.join(path)
+    }
+    /// The file of accounts' own secrets.
+    pub fn account_secrets(&self) -> PathBuf {
+        self.data_dir.join(&self.config.keys.accounts)
     }
     /// The root key's file.
     pub fn root_key(&self) -> PathBuf {

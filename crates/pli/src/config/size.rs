@@ -97,6 +97,23 @@ impl<'de> Deserialize<'de> for Limit {
     }
 }
 
+/// An age in days: `"90d"`, or `"never"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Age(pub Option<u32>);
+
+impl<'de> Deserialize<'de> for Age {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == "never" {
+            return Ok(Self(None));
+        }
+        match text.strip_suffix('d').map(str::parse) {
+            Some(Ok(days)) if days > 0 => Ok(Self(Some(days))),
+            _ => Err(D::Error::custom(format!("{text:?}: days such as \"90d\", or \"never\""))),
+        }
+    }
+}
+
 /// `"off"`, `"system"`, or a list of addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dns(pub ResolverConfig);

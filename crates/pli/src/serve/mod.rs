@@ -18,6 +18,7 @@ use pli_io::{DnsResolver, Env, Resolver};
 use pli_net::Shutdown;
 use pli_queue::QueueRunner;
 use pli_store::Compaction;
+use pli_store::{KeyRules, KeysKept};
 use pli_types::{Action, SessionId};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -30,8 +31,10 @@ use crate::{output, process};
 use doors::Doors;
 use reload::Live;
 
-/// Epochs that are due soon are made this often.
-const EPOCHS_EVERY: Duration = Duration::from_secs(3600);
+/// How often it is looked what keys are due.
+const KEYS_EVERY: Duration = Duration::from_secs(3600);
+/// The same after a failure.
+const KEYS_AGAIN: Duration = Duration::from_secs(60);
 /// Between two compactions in the background, and how much each moves in a second.
 const COMPACT_EVERY: Duration = Duration::from_secs(3600);
 const COMPACT_BYTES_PER_SECOND: u64 = 20 << 20;
@@ -81,7 +84,7 @@ async fn serve(loaded: Loaded, passphrase: Option<SecretString>, level: Level) -
     admin(&live.loaded, &gate, &env, &listening, &shutdown)?;
     Doors { env: env.clone(), gate: Arc::clone(&gate), tls, shutdown: shutdown.clone() }.open(&live.loaded, bound)?;
     queue(&live.loaded, &gate, &env, &shutdown)?;
-    shutdown.tracker().spawn(epochs(Arc::clone(&gate), shutdown.clone()));
+    shutdown.tracker().spawn(keep_keys(Arc::clone(&gate), live.loaded.config.keys.rules(), shutdown.clone()));
     shutdown.tracker().spawn(compaction(Arc::clone(&gate), shutdown.clone()));
 
     tracing::info!(version = env!("CARGO_PKG_VERSION"), hostname = live.loaded.config.server.hostname, "serving");
@@ -178,7 +181,10 @@ fn admin(
         listeners: listening.to_vec(),
     };
     let clock = Arc::clone(&env.clock);
-    let service = Arc::new(AdminService::new(Arc::clone(gate), Some(status), move || clock.now()));
+    let service = Arc::new(
+        AdminService::new(Arc::clone(gate), Some(status), move || clock.now())
+            .with_key_rules(loaded.config.keys.rules()),
+    );
     let random = Arc::clone(&env.random);
     let session_id = move || SessionId(random.next_u64());
     shutdown.tracker().spawn(socket.serve(service, session_id, shutdown.clone()));
@@ -201,17 +207,24 @@ fn queue(loaded: &Loaded, gate: &Arc<Gate>, env: &Env, shutdown: &Shutdown) -> R
     Ok(())
 }
 
-/// Makes key epochs before they are needed.
-async fn epochs(gate: Arc<Gate>, shutdown: Shutdown) {
+/// Makes keys before they are needed, goes on with rotations that were broken off, and begins those that are due.
+async fn keep_keys(gate: Arc<Gate>, rules: KeyRules, shutdown: Shutdown) {
     loop {
-        match gate.store().make_due_epochs(gate.admit_system(Action::KeyRotate)).await {
-            Ok(0) => {}
-            Ok(made) => tracing::info!(made, "key epochs made"),
-            Err(error) => tracing::error!(%error, "making key epochs"),
-        }
+        // A key store that does not answer is asked again soon.
+        let wait = match gate.store().keep_keys(gate.admit_system(Action::KeyRotate), rules).await {
+            Ok(KeysKept { epochs: 0, root: None, accounts: None }) => KEYS_EVERY,
+            Ok(KeysKept { epochs, root, accounts }) => {
+                tracing::info!(epochs, ?root, ?accounts, "keys made or renewed");
+                KEYS_EVERY
+            }
+            Err(error) => {
+                tracing::error!(%error, "keys could not be made or renewed");
+                KEYS_AGAIN
+            }
+        };
         tokio::select! {
             () = shutdown.token().cancelled() => return,
-            () = tokio::time::sleep(EPOCHS_EVERY) => {}
+            () = tokio::time::sleep(wait) => {}
         }
     }
 }
