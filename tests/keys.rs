@@ -21,7 +21,8 @@ const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 const PIN: &str = "648219";
 
 fn message(subject: &str) -> Vec<u8> {
-    format!("From: ana@elsewhere.test\r\nTo: x@example.org\r\nSubject: {subject}\r\n\r\nbody of {subject}\r\n").into_bytes()
+    format!("From: ana@elsewhere.test\r\nTo: x@example.org\r\nSubject: {subject}\r\n\r\nbody of {subject}\r\n")
+        .into_bytes()
 }
 
 fn deliver(instance: &Instance, to: &Account, subject: &str) {
@@ -71,7 +72,8 @@ fn rotations_while_it_serves_and_after_kills() {
         let mut command = Command::new(pli_tests::pli());
         let words: &[&str] = if round % 2 == 0 { &["root", "--forget"] } else { &["account", "--all"] };
         command.args(["key", "rotate"]).args(words).arg("--config").arg(&instance.config);
-        let mut child = command.stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn().unwrap();
+        let mut child =
+            command.stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(round * 17));
         instance.kill();
         child.wait().unwrap();
@@ -277,7 +279,12 @@ fn a_root_key_from_a_credential() {
     assert!(ran.code != 0 && ran.err.contains("CREDENTIALS_DIRECTORY"), "{}", ran.err);
     let run = |words: &[&str]| {
         let mut command = Command::new(pli_tests::pli());
-        command.args(words).arg("--json").arg("--config").arg(&instance.config).env("CREDENTIALS_DIRECTORY", &credentials);
+        command
+            .args(words)
+            .arg("--json")
+            .arg("--config")
+            .arg(&instance.config)
+            .env("CREDENTIALS_DIRECTORY", &credentials);
         let output = command.output().unwrap();
         (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     };
