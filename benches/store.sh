@@ -14,7 +14,7 @@ RUNS=${RUNS:-3}
 SCALE=${SCALE:-1}
 RESULTS=${RESULTS:-benches/results}
 TARGET=${CARGO_TARGET_DIR:-target}
-ROWS=${ROWS:-"commit view cipher space growth memory"}
+ROWS=${ROWS:-"commit view cipher space compact growth memory"}
 
 built="binaries taken as they were, commit unknown"
 if [ "${BUILD:-yes}" != no ]; then
@@ -62,6 +62,7 @@ while [ "$run" -le "$RUNS" ]; do
             bench store-space --messages $((10000 / SCALE))
             bench store-space --messages $((10000 / SCALE)) --retention-days 1
             ;;
+        compact) bench store-compact --messages $((40000 / SCALE)) ;;
         # Long, and no matter of milliseconds: once.
         growth)
             [ "$run" -gt 1 ] || bench store-growth \

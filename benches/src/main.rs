@@ -119,6 +119,8 @@ enum Row {
     StoreMemory(rows::store_memory::StoreMemory),
     /// The store alone: cost of an operation as a mailbox grows.
     StoreGrowth(rows::store_growth::StoreGrowth),
+    /// The store alone: what commits wait while it compacts itself.
+    StoreCompact(rows::store_compact::StoreCompact),
     /// The store alone: what encryption costs.
     StoreCipher(rows::store_cipher::StoreCipher),
     /// An engine of the index by itself: puts, opening, reads, memory, disk.
@@ -160,6 +162,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Row::StoreSpace(row) => row.run(&common).await?,
         Row::StoreMemory(row) => row.run(&common).await?,
         Row::StoreGrowth(row) => row.run(&common).await?,
+        Row::StoreCompact(row) => row.run(&common).await?,
         Row::StoreCipher(row) => row.run(&common).await?,
         Row::Index(row) => row.run(&common)?,
         Row::IndexRebuild(row) => row.run(&common).await?,

@@ -78,7 +78,7 @@ const GOALS: [(&str, &str, bool, f64, &str); 5] = [
 ];
 
 /// The same for the store by itself.
-const STORE_GOALS: [(&str, &str, bool, f64, &str); 17] = [
+const STORE_GOALS: [(&str, &str, bool, f64, &str); 18] = [
     ("store-commit-1", "percent_of_bare_disk", true, 70.0, "durable commits, 1 writer: % of the bare disk"),
     ("store-commit-16", "percent_of_bare_disk", true, 70.0, "durable commits, 16 writers: % of the bare disk"),
     ("store-commit-64", "percent_of_bare_disk", true, 70.0, "durable commits, 64 writers: % of the bare disk"),
@@ -101,6 +101,7 @@ const STORE_GOALS: [(&str, &str, bool, f64, &str); 17] = [
     ("store-memory-fjall", "working_rss_mb", false, 300.0, "memory, the same with fjall: MB"),
     ("store-memory-fjall", "open_after_kill_s", false, 2.0, "opening, the same with fjall: s"),
     ("store-growth", "worst_growth", false, 2.0, "cost per operation, 1,000 to 1,000,000 in one mailbox: times"),
+    ("store-compact", "p99_ratio", false, 2.0, "p99 of commits during a compaction ÷ before: times"),
     ("store-cipher", "deliver_cost_percent", false, 15.0, "encryption's cost, CPU of a delivery: %"),
 ];
 

@@ -8,6 +8,7 @@ pub mod index;
 pub mod smtp;
 pub mod store_cipher;
 pub mod store_commit;
+pub mod store_compact;
 pub mod store_growth;
 pub mod store_memory;
 pub mod store_space;

@@ -41,7 +41,7 @@ fn snapshots(world: World) -> impl Future<Output = ()> {
     async move {
         let mut open = world.create();
         let ana = open.account("ana@example.org", QuotaLimit::default()).await;
-        for turn in 0..4 {
+        for turn in 0..2 {
             open.store.set_segment_bytes_max(64 << 10);
             work(&open, ana, turn * 1000).await;
             let round = open.store.snapshot(open.permit(Action::Verify, None));
