@@ -55,7 +55,7 @@ day, at = moment.strftime("%Y-%m-%d"), moment.strftime("%Hh%Mm%Ss") + f"{moment.
 assert b"Restauration" in imap.namespace()[1][0]
 everything = [line for line in imap.list()[1] if b"Restauration" in line]
 assert len(everything) == 1 and b"Noselect" in everything[0], everything
-days = imap.list("", "Restauration/%")[1]
+days = imap.list('""', "Restauration/%")[1]
 assert any(line.endswith(f"Restauration/{day}".encode()) for line in days), days
 inside = imap.list(f"Restauration/{day}/{at}/", "%")[1]
 assert any(line.endswith(b"/INBOX") for line in inside), inside
