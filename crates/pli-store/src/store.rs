@@ -260,7 +260,8 @@ impl Store {
 
     // ---- reading an account's mail ----
 
-    /// Opens an account's keys for a session that has authenticated (permit for `Login`).
+    /// Opens an account's keys for a session that has authenticated (permit for `Login`), or for an administrator who
+    /// reads a message of the past (`InspectContent`).
     pub fn open_keys(&self, permit: &Permit) -> Result<Opened> {
         self.opened_keys(owner(permit, &[Action::Login, Action::InspectContent], None)?)
     }

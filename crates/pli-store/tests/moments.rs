@@ -233,7 +233,7 @@ async fn change(open: &Open, account: AccountId, state: &mut u64) {
         }
         _ if mailbox.name.is_inbox() => {}
         _ => {
-            if next(state) % 2 == 0 {
+            if next(state).is_multiple_of(2) {
                 let permit = open.permit(Action::Delete, Some(account));
                 open.store.delete_mailbox(permit, mailbox.id).await.unwrap();
             } else {
