@@ -91,7 +91,9 @@ pub async fn find(session: &mut Session, search: &Search) -> Result<Vec<(u32, En
     let reader = open.reader(&store, &permit)?;
     let keys = &open.login.keys;
     let finder = Finder { reader, keys };
-    if test.cost() > 0 && finder.worth_asking(&test, &open.picture) {
+    // The index is of the present: what a message of the past says is read from it.
+    let indexed = open.past.is_none();
+    if indexed && test.cost() > 0 && finder.worth_asking(&test, &open.picture) {
         off_worker(|| test.ask(&mut |field, text| reader.search(keys, field, text)))?;
     }
     let mut so_far = SoFar::default();
@@ -102,7 +104,7 @@ pub async fn find(session: &mut Session, search: &Search) -> Result<Vec<(u32, En
         session.tell_damaged(Action::Search, open.mailbox, std::mem::take(&mut so_far.damaged));
         tokio::task::yield_now().await;
     }
-    if so_far.unknown >= INDEX_BEHIND_MESSAGES {
+    if indexed && so_far.unknown >= INDEX_BEHIND_MESSAGES {
         indexing::begin(&session.service, &open.login);
     }
     Ok(so_far.found)
