@@ -136,7 +136,7 @@ impl StoreMemory {
                 let reader = bench.store.read(permit)?;
                 let emails: Vec<EmailId> = view.snapshot().iter().map(|(_, entry)| entry.email).collect();
                 for listed in reader.list(&emails, Some(keys))? {
-                    std::hint::black_box(listed?);
+                    std::hint::black_box(listed?.summary()?);
                 }
                 if let Some(email) = emails.last() {
                     std::hint::black_box(reader.body(keys, *email, None)?);

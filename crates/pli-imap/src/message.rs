@@ -147,8 +147,10 @@ impl<'a> Message<'a> {
             return Self::placeholder(reader, keys, email);
         }
         let row = Row { size: listed.size, received: listed.received };
+        // A damaged one is made again below.
+        let known = listed.summary().unwrap_or_default();
         let mut message =
-            Self { reader, keys, email, row, summary: listed.summary, whole: None, keep_whole: false, decoded: None };
+            Self { reader, keys, email, row, summary: known, whole: None, keep_whole: false, decoded: None };
         if summary {
             // A large one is left out of lists.
             message.summary()?;

@@ -246,7 +246,7 @@ pub(crate) struct Scratch<'a> {
     pub(crate) bytes_max: usize,
 }
 
-/// Opens a body row's summary, `sealed` as it stands in the row. `None`: it is larger than wanted.
+/// Opens a body row's summary, `sealed` as it stands in the row, up to its encoding. `None`: it is larger than wanted.
 pub(crate) fn open_summary(
     store: StoreId,
     decompressors: &Decompressors,
@@ -254,7 +254,7 @@ pub(crate) fn open_summary(
     sealed: &[u8],
     keys: &SummaryKey,
     scratch: Scratch<'_>,
-) -> Result<Option<Summary>, StoreError> {
+) -> Result<Option<Vec<u8>>, StoreError> {
     let damaged = || StoreError::Damaged(Damaged::Summary(body));
     let aad = summary_aad(store, body, version).encode();
     let Scratch { buffer, bytes_max } = scratch;
@@ -267,10 +267,9 @@ pub(crate) fn open_summary(
         return Ok(None);
     }
     if length & COMPRESSED == 0 {
-        return Summary::decode(r.rest()).map(Some).map_err(|_| damaged());
+        return Ok(Some(r.rest().to_vec()));
     }
-    let plain = decompressors.decompress(r.rest(), (length & !COMPRESSED) as usize).ok_or_else(damaged)?;
-    Summary::decode(&plain).map(Some).map_err(|_| damaged())
+    decompressors.decompress(r.rest(), (length & !COMPRESSED) as usize).ok_or_else(damaged).map(Some)
 }
 
 /// Where a body is read, and with what.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pli_crypto::{EpochSecret, MessageKey, Opened};
 use pli_mime::Summary;
-use pli_types::{ByteCount, EmailId, UnixMillis};
+use pli_types::{BodyId, ByteCount, EmailId, UnixMillis};
 
 use crate::body::{Scratch, open_summary, wrap_aad};
 use crate::error::{Damaged, StoreError};
@@ -26,8 +26,17 @@ pub struct Listed {
     pub size: ByteCount,
     /// INTERNALDATE.
     pub received: UnixMillis,
+    body: BodyId,
+    /// One piece of memory a message: its tables are made where they are read, and not carried between threads.
+    encoded: Option<Vec<u8>>,
+}
+
+impl Listed {
     /// The summary, if it was asked for and is not uncommonly large (then [`Reader::summary`] reads it alone).
-    pub summary: Option<Summary>,
+    pub fn summary(&self) -> Result<Option<Summary>> {
+        let damaged = |_| StoreError::Damaged(Damaged::Summary(self.body));
+        self.encoded.as_deref().map(|encoded| Summary::decode(encoded).map_err(damaged)).transpose()
+    }
 }
 
 /// Threads that help readers now, over all sessions.
@@ -84,8 +93,8 @@ impl Reader<'_> {
 
     fn one(&self, email: EmailId, summaries: Option<&Opened>) -> Result<Listed> {
         let row = self.message(email)?;
-        let summary = summaries.map(|keys| self.summary(keys, email)).transpose()?;
-        Ok(Listed { size: row.size, received: row.received, summary })
+        let encoded = summaries.map(|keys| self.summary(keys, email)).transpose()?.map(|summary| summary.encode());
+        Ok(Listed { size: row.size, received: row.received, body: row.body, encoded })
     }
 
     /// Half here, half on another core.
@@ -154,8 +163,8 @@ struct Found {
     row: MessageRow,
 }
 
-fn listed(row: &MessageRow, summary: Option<Summary>) -> Listed {
-    Listed { size: ByteCount::new(row.size), received: row.received, summary }
+fn listed(row: &MessageRow, encoded: Option<Vec<u8>>) -> Listed {
+    Listed { size: ByteCount::new(row.size), received: row.received, body: row.body, encoded }
 }
 
 /// Opens summaries one after the other: an epoch's secret is looked up once, the buffer is allocated once.
@@ -167,7 +176,7 @@ struct Summaries<'a> {
 }
 
 impl Summaries<'_> {
-    fn open(&mut self, found: &Found, body: &[u8]) -> Result<Option<Summary>> {
+    fn open(&mut self, found: &Found, body: &[u8]) -> Result<Option<Vec<u8>>> {
         let damaged = StoreError::Damaged(Damaged::Row(BodyRow::NAME));
         let (row, sealed) = BodyRow::decode_borrowed(body).ok_or(damaged)?;
         let key = self.message_key(found)?.derive_summary();

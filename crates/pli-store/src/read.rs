@@ -179,6 +179,7 @@ impl Reader<'_> {
         let of = (message.body, body.summary_version);
         let scratch = Scratch { buffer: &mut Vec::new(), bytes_max: usize::MAX };
         open_summary(engine.keys.id, &engine.decompressors, of, &body.summary, &key, scratch)?
+            .and_then(|encoded| Summary::decode(&encoded).ok())
             .ok_or(StoreError::Damaged(Damaged::Summary(message.body)))
     }
     /// Bytes of a message; all of them if `range` is `None`; a range past the end is cut. Only the chunks that hold
