@@ -65,7 +65,7 @@ pub(crate) const MOMENT_BYTES_KEPT_MAX: u64 = 64 << 20;
 /// A moment that nobody has asked for so long is let go, in milliseconds.
 pub(crate) const MOMENT_IDLE_MS: u64 = 10 * 60 * 1000;
 /// Bytes of rows that are gathered, their last values kept, before they go into an index that is filled from the log.
-pub(crate) const FILL_WINDOW_BYTES: usize = 48 << 20;
+pub(crate) const FILL_WINDOW_BYTES: usize = 24 << 20;
 /// Rows of one batch while an index is filled.
 pub(crate) const FILL_BATCH_ROWS: usize = 4096;
 /// Messages remembered as damaged, so that all answers about one agree.
