@@ -48,6 +48,12 @@ struct Group {
 impl Committer {
     pub(crate) fn new(engine: Arc<Engine>, mut log: LogWriter, audit: AuditLog, rounds: Rounds) -> Self {
         log.base = rounds.base();
+        let weak = Arc::downgrade(&engine);
+        engine.rows.on_failure(move || {
+            if let Some(engine) = weak.upgrade() {
+                engine.queue.nudge();
+            }
+        });
         Self {
             engine,
             log,

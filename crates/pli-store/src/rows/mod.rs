@@ -8,8 +8,8 @@ pub(crate) mod queue;
 pub(crate) mod search;
 
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 use pli_crypto::NONCE_BYTES;
@@ -344,6 +344,8 @@ pub(crate) struct RowStore {
     /// The index failed; the committer makes it again.
     broken: AtomicBool,
     closed: AtomicBool,
+    /// Called when it has failed.
+    alarm: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 /// Nonce of a row: the place of its batch in the log and its number there, so that a batch applied twice gives the same
@@ -376,7 +378,7 @@ impl RowPlace {
 impl RowStore {
     pub(crate) fn new(index: Arc<dyn Index>, keys: Arc<StoreKeys>) -> Self {
         let (broken, closed) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { index: RwLock::new(index), keys, plain: false, broken, closed }
+        Self { index: RwLock::new(index), keys, plain: false, broken, closed, alarm: OnceLock::new() }
     }
     /// Over rows whose values are not sealed: a moment of the past, which has no place in the log to make nonces of.
     pub(crate) fn plain(index: Arc<dyn Index>, keys: Arc<StoreKeys>) -> Self {
@@ -405,8 +407,21 @@ impl RowStore {
     }
     pub(crate) fn fail(&self, error: &IndexError) -> StoreError {
         tracing::error!(%error, "the index failed and is made again from the log");
-        self.broken.store(true, Ordering::Release);
+        if !self.broken.swap(true, Ordering::AcqRel)
+            && let Some(alarm) = self.alarm.get()
+        {
+            alarm();
+        }
         StoreError::Rebuilding
+    }
+    /// Has somebody called when the index fails.
+    pub(crate) fn on_failure(&self, alarm: impl Fn() + Send + Sync + 'static) {
+        // There is one who mends it, from the start on.
+        let _ = self.alarm.set(Box::new(alarm));
+    }
+    /// The same by a reader: an index that has been replaced meanwhile says nothing of the one in use.
+    fn fail_of(&self, index: &Arc<dyn Index>, error: &IndexError) -> StoreError {
+        if Arc::ptr_eq(index, &self.index.read()) { self.fail(error) } else { StoreError::Rebuilding }
     }
 
     pub(crate) fn seal(&self, nonce: [u8; NONCE_BYTES], key: &Key, value: &[u8]) -> Vec<u8> {
@@ -419,7 +434,13 @@ impl RowStore {
         sealed
     }
     /// Opens a row into a buffer that serves for many.
-    fn open_into<'b>(&self, key: &[u8], sealed: &[u8], buffer: &'b mut Vec<u8>) -> Result<&'b [u8], StoreError> {
+    fn open_into<'b>(
+        &self,
+        index: &Arc<dyn Index>,
+        key: &[u8],
+        sealed: &[u8],
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<&'b [u8], StoreError> {
         if self.plain {
             buffer.clear();
             buffer.extend_from_slice(sealed);
@@ -432,12 +453,12 @@ impl RowStore {
         });
         match opened {
             Some(plain) => Ok(plain),
-            None => Err(self.fail(&IndexError::Failed(String::from("a row does not authenticate")))),
+            None => Err(self.fail_of(index, &IndexError::Failed(String::from("a row does not authenticate")))),
         }
     }
-    fn open(&self, key: &[u8], sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
+    fn open(&self, index: &Arc<dyn Index>, key: &[u8], sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
         let mut plain = Vec::new();
-        let length = self.open_into(key, sealed, &mut plain)?.len();
+        let length = self.open_into(index, key, sealed, &mut plain)?.len();
         plain.truncate(length);
         Ok(plain)
     }
@@ -454,10 +475,11 @@ impl RowStore {
 
     pub(crate) fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
         self.check()?;
-        match self.index().get(key) {
-            Ok(Some(sealed)) => self.open(key, &sealed).map(Some),
+        let index = self.index();
+        match index.get(key) {
+            Ok(Some(sealed)) => self.open(&index, key, &sealed).map(Some),
             Ok(None) => Ok(None),
-            Err(error) => Err(self.fail(&error)),
+            Err(error) => Err(self.fail_of(&index, &error)),
         }
     }
     pub(crate) fn load<T: Row>(&self, key: &Key) -> Result<Option<T>, StoreError> {
@@ -481,8 +503,9 @@ impl RowStore {
     ) -> Result<(), StoreError> {
         self.check()?;
         let mut outcome = Ok(());
-        let walked = self.index().scan(from, to, &mut |key, sealed| {
-            let step = self.open(key, sealed).and_then(|value| match Key::parse(key) {
+        let index = self.index();
+        let walked = index.scan(from, to, &mut |key, sealed| {
+            let step = self.open(&index, key, sealed).and_then(|value| match Key::parse(key) {
                 Some(key) => visit(key, value),
                 None => Err(StoreError::Damaged(Damaged::Row("unknown"))),
             });
@@ -493,7 +516,7 @@ impl RowStore {
         });
         match walked {
             Ok(()) => outcome,
-            Err(error) => Err(self.fail(&error)),
+            Err(error) => Err(self.fail_of(&index, &error)),
         }
     }
     /// The rows of many ids of one table. `ids` ascend and come with a place each, which the visitor is told; a row that
@@ -512,8 +535,8 @@ impl RowStore {
             let [(first, place), rest @ ..] = run else { continue };
             let key = table.u64(*first);
             let Some((last, _)) = rest.last() else {
-                match index.get(&key).map_err(|error| self.fail(&error))? {
-                    Some(sealed) => visit(*place, Some(self.open_into(&key, &sealed, &mut buffer)?))?,
+                match index.get(&key).map_err(|error| self.fail_of(&index, &error))? {
+                    Some(sealed) => visit(*place, Some(self.open_into(&index, &key, &sealed, &mut buffer)?))?,
                     None => visit(*place, None)?,
                 }
                 continue;
@@ -528,7 +551,7 @@ impl RowStore {
                         visit(*place, None)?;
                     }
                     while let Some((_, place)) = wanted.next_if(|(want, _)| *want == id) {
-                        visit(*place, Some(self.open_into(key, sealed, &mut buffer)?))?;
+                        visit(*place, Some(self.open_into(&index, key, sealed, &mut buffer)?))?;
                     }
                     Ok(if wanted.peek().is_some() { Next::More } else { Next::Stop })
                 };
@@ -537,7 +560,7 @@ impl RowStore {
                     Next::Stop
                 })
             });
-            walked.map_err(|error| self.fail(&error))?;
+            walked.map_err(|error| self.fail_of(&index, &error))?;
             outcome?;
             wanted.try_for_each(|(_, place)| visit(*place, None))?;
         }
@@ -551,5 +574,64 @@ impl RowStore {
             Ok(Next::More)
         })?;
         Ok(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::sync::atomic::AtomicU64;
+
+    use pli_crypto::FileKeyStore;
+    use pli_io::Disk;
+    use pli_io::sim::SimDisk;
+    use pli_types::UnixMillis;
+
+    use super::*;
+    use crate::index::faulty::{FaultyIndex, IndexCall, IndexFault};
+    use crate::index::memory::MemoryIndex;
+
+    /// A reader that was under way in an index when that failed and was replaced: the new one is whole.
+    #[test]
+    fn a_failure_of_an_index_that_was_replaced_is_not_the_new_ones() {
+        let disk = SimDisk::new(1);
+        let dir = std::path::Path::new("/store");
+        disk.create_dir_all(dir).unwrap();
+        let (store, _) = FileKeyStore::generate(None).unwrap();
+        let keys = crate::keys::create(&disk, dir, &store, "example.org/pli", UnixMillis(0)).unwrap();
+        let key = keys::globals();
+        let faulty = |after| {
+            let fault = Arc::new(IndexFault::once(IndexCall::Scan, after, false));
+            Arc::new(FaultyIndex::new(Arc::new(MemoryIndex::default()), fault))
+        };
+        let rows = RowStore::new(Arc::new(MemoryIndex::default()), Arc::new(keys));
+        let (first, second) = (faulty(1), faulty(0));
+        let row = |n: u32| (key_of(n), Some(rows.seal(row_nonce(1, 8, n), &key_of(n), b"x")));
+        for index in [&first, &second] {
+            index.apply((0..3).map(row).collect()).unwrap();
+        }
+        let calls = Arc::new(AtomicU64::new(0));
+        let counting = Arc::clone(&calls);
+        rows.on_failure(move || drop(counting.fetch_add(1, Ordering::Relaxed)));
+        rows.replace_index(first);
+        let replaced = Arc::new(MemoryIndex::default());
+        let read = rows.scan(&Key::new(Table::Gone), None, |_, _| {
+            rows.replace_index(Arc::clone(&replaced) as Arc<dyn Index>);
+            Ok(Next::More)
+        });
+        assert!(matches!(read, Err(StoreError::Rebuilding)), "{read:?}");
+        assert!(!rows.is_broken() && calls.load(Ordering::Relaxed) == 0);
+        // The one in use fails: that counts, once.
+        rows.replace_index(second);
+        for _ in 0..2 {
+            let read = rows.scan(&Key::new(Table::Gone), None, |_, _| Ok(Next::More));
+            assert!(matches!(read, Err(StoreError::Rebuilding)), "{read:?}");
+            assert!(rows.is_broken() && calls.load(Ordering::Relaxed) == 1);
+        }
+        assert!(matches!(rows.get(&key), Err(StoreError::Rebuilding)));
+    }
+
+    fn key_of(n: u32) -> Key {
+        Key::new(Table::Gone).u32(n)
     }
 }
