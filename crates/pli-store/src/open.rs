@@ -15,12 +15,13 @@ use crate::keys::StoreKeys;
 use crate::log::batch::decode_batch;
 use crate::log::frame::FrameKind;
 use crate::log::segment::{SEGMENT_START, Segment, SegmentEnd, segment_number};
-use crate::log::snapshot::decode_snapshot;
+use crate::log::snapshot::{SnapshotHead, decode_snapshot};
 use crate::log::walk::{Bodies, Piece, Tail, read_frame, settle, walk, walk_each};
 use crate::log::writer::Position;
 use crate::rebuild::RebuildProgress;
 use crate::rows::log::LogPlace;
 use crate::rows::{Key, Row, RowStore, Table, row_nonce};
+use crate::snapshot::FIRST_ROW_KEY;
 
 /// The lock's file, with the process id in it.
 const LOCK_FILE: &str = "lock";
@@ -91,6 +92,21 @@ pub(crate) struct Replayed {
     pub(crate) from: Option<LogPlace>,
     /// Damaged stretches met on the way: segment, offset.
     pub(crate) damaged: Vec<(u32, u64)>,
+    /// The first key that the snapshot round which began it has not brought so far; `None` once it has brought all.
+    pub(crate) missing: Option<Vec<u8>>,
+}
+
+impl Replayed {
+    /// The snapshot round that it was begun from was not all there: rows are missing without any later word of them.
+    pub(crate) const fn has_hole(&self) -> bool {
+        self.missing.is_some()
+    }
+    /// A frame of some round.
+    fn saw_snapshot(&mut self, head: &SnapshotHead) {
+        if self.from == Some(head.start) && self.missing.as_ref() == Some(&head.from) {
+            self.missing = (!head.last).then(|| head.to.clone());
+        }
+    }
 }
 
 /// Numbers of the segments there are.
@@ -155,7 +171,9 @@ fn read_log(
         return Err(ReplayError::Index);
     }
     let next_number = numbers.last().copied().unwrap_or(0).saturating_add(1);
-    let mut out = Replayed { next_number, from, found, ..Replayed::default() };
+    // From the log's beginning there is nothing that a round would have to bring.
+    let missing = from.filter(|from| *from != LogPlace::default()).map(|_| FIRST_ROW_KEY.to_vec());
+    let mut out = Replayed { next_number, from, found, missing, ..Replayed::default() };
     let first = from.map_or(position.segment, |from| from.segment);
     let last = reach.until.map_or(u32::MAX, |until| until.segment);
     numbers.retain(|number| (first..=last).contains(number));
@@ -365,6 +383,7 @@ fn apply_frame(
                 return Ok(());
             };
             filler.snapshot((number, offset), &head, found)?;
+            out.saw_snapshot(&head);
         }
         _ => return Ok(()),
     }
@@ -398,7 +417,7 @@ pub(crate) fn rebuild_bases(env: &Env, dir: &Path, keys: &StoreKeys) -> io::Resu
             }
         }
     }
-    if numbers.first().is_none_or(|first| *first == 1) || bases.is_empty() {
+    if numbers.iter().zip(1..).all(|(number, place)| *number == place) || bases.is_empty() {
         bases.push(None);
     }
     // Two are tried at most: each is a generation of the index, and the last two are kept.

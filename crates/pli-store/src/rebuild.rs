@@ -218,7 +218,7 @@ impl<'a> Source<'a> {
             let rows = RowStore::new(Arc::clone(&index), Arc::clone(self.keys));
             let reach = Reach { from: None, base, until: Some(self.until), progress };
             let replayed = replay_to(self.env, &segments, self.keys, &rows, &reach).map_err(failed)?;
-            let whole = replayed.damaged.is_empty();
+            let whole = !replayed.has_hole();
             if whole || first.is_none() {
                 first = Some(Built { index, replayed });
             }

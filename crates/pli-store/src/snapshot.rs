@@ -28,6 +28,9 @@ use crate::rows::{Key, RowStore, Table};
 use crate::store::Store;
 use crate::txn::GroupBase;
 
+/// Where the keys of a round begin: the position stands outside the log, and so does its table.
+pub(crate) const FIRST_ROW_KEY: [u8; 1] = [Table::Position as u8 + 1];
+
 /// A round on its way.
 #[derive(Clone)]
 struct Running {
@@ -120,8 +123,7 @@ impl Rounds {
             return false;
         }
         let number = self.newest.map_or(1, |(number, _)| number.saturating_add(1));
-        // The position stands outside the log, and so does its table.
-        let next = vec![(Table::Position as u8).saturating_add(1)];
+        let next = FIRST_ROW_KEY.to_vec();
         self.running = Some(Running { number, began: now, start: None, next, bytes: 0, asked, in_haste: wanted });
         self.asked = asked;
         true

@@ -478,8 +478,8 @@ fn bring_up(
         if !recorded {
             return Ok(None);
         }
-        // Made from a damaged snapshot: an older one may be whole.
-        if replayed.from.is_none() || replayed.damaged.is_empty() {
+        // Made from a damaged snapshot: an older one may be whole. Other damage is the same from wherever one begins.
+        if replayed.from.is_none() || !replayed.has_hole() {
             return Ok(Some((rows, replayed)));
         }
         if !fresh {
