@@ -80,7 +80,7 @@ impl Store {
                     Ok(())
                 })
                 .await?;
-                Ok(Rotated { version: engine.keystore.root_version(), accounts: 1, ..Rotated::default() })
+                Ok(Rotated { version: engine.keystore.root_version(), accounts: 1, renewed: 1, ..Rotated::default() })
             }
             None => self.account_pass(&permit).await,
         }
