@@ -5,13 +5,15 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use pli_types::{Action, EmailId};
+use pli_types::{AccountId, Action, EmailId};
 
 use crate::corpus::{Corpus, Dice};
 use crate::report::Figures;
-use crate::store::{Opening, Place};
+use crate::store::{Bench, Opening, Place};
 use crate::{Common, Failure, measure};
 
 /// `pli-bench store-memory`
@@ -80,25 +82,20 @@ impl StoreMemory {
     }
 
     async fn fill(&self, common: &Common, opening: Opening) -> Result<Figures, Failure> {
-        let bench = opening.create()?;
-        let corpus = Corpus::new(common.seed, 1_200);
-        let mut accounts = Vec::new();
-        let mut number = 0;
-        while number < self.accounts_there {
-            // Many in one group.
-            let end = (number + 256).min(self.accounts_there);
-            let names: Vec<String> = (number..end).map(|n| format!("user{n}")).collect();
-            let made = futures::future::try_join_all(names.iter().map(|name| bench.account(name))).await?;
-            accounts.extend(made);
-            number = end;
-        }
-        let mut number = 0;
-        while number < self.messages {
-            let end = (number + 256).min(self.messages);
-            let all = (number..end).map(|n| bench.deliver(accounts[n as usize % accounts.len()], corpus.get(n)));
-            futures::future::try_join_all(all).await?;
-            number = end;
-        }
+        let bench = Arc::new(opening.create()?);
+        let name = |bench: Arc<Bench>, number: u64| async move {
+            bench.account(&format!("user{number}")).await?;
+            Ok(())
+        };
+        side_by_side(&bench, self.accounts_there, name).await?;
+        let accounts = bench.store.accounts(None, self.accounts_there as usize)?;
+        let accounts: Arc<[AccountId]> = accounts.iter().map(|account| account.id).collect();
+        let corpus = Arc::new(Corpus::new(common.seed, 1_200));
+        let deliver = move |bench: Arc<Bench>, number: u64| {
+            let (accounts, corpus) = (Arc::clone(&accounts), Arc::clone(&corpus));
+            async move { bench.deliver(accounts[number as usize % accounts.len()], corpus.get(number)).await }
+        };
+        side_by_side(&bench, self.messages, deliver).await?;
         // As kill -9 would: nothing is flushed, closed or said.
         let pid = rustix::process::getpid();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL)?;
@@ -153,4 +150,34 @@ impl StoreMemory {
         bench.store.close();
         Ok(figures)
     }
+}
+
+/// So many of something, on all cores and many to a commit.
+async fn side_by_side<F>(
+    bench: &Arc<Bench>,
+    count: u64,
+    work: impl Fn(Arc<Bench>, u64) -> F + Clone + Send + 'static,
+) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>> + Send,
+{
+    let next = Arc::new(AtomicU64::new(0));
+    let tasks: Vec<_> = (0..128)
+        .map(|_| {
+            let (bench, next, work) = (Arc::clone(bench), Arc::clone(&next), work.clone());
+            tokio::spawn(async move {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= count {
+                        return Ok::<_, Failure>(());
+                    }
+                    work(Arc::clone(&bench), number).await?;
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await??;
+    }
+    Ok(())
 }
