@@ -44,6 +44,7 @@ impl Class {
             | Action::Rewind
             | Action::Verify
             | Action::Compact
+            | Action::Repair
             | Action::Operate => Self::Administration,
             Action::KeyRotate => Self::Key,
             _ => Self::Protocol,

@@ -197,6 +197,7 @@ pub const TABLE: &[Row] = &[
     admin(Action::InspectContent, ADMIN, AuditLevel::Event),
     admin(Action::Rewind, ADMIN, AuditLevel::Event),
     admin(Action::Verify, ADMIN_SYSTEM, AuditLevel::Event),
+    admin(Action::Repair, ADMIN_SYSTEM, AuditLevel::Event),
     admin(Action::QuotaWarning, &[Who::System], AuditLevel::Event),
     admin(Action::Compact, ADMIN_SYSTEM, AuditLevel::Event),
     admin(Action::KeyRotate, ADMIN_SYSTEM, AuditLevel::Event),

@@ -158,6 +158,7 @@ const ADMINISTRATION: [Action; 18] = [
     Action::Verify,
     Action::KeyRotate,
     Action::Compact,
+    Action::Repair,
 ];
 
 #[tokio::test]
@@ -187,6 +188,7 @@ async fn each_action_is_refused_without_the_right() {
         Action::Verify,
         Action::KeyRotate,
         Action::Compact,
+        Action::Repair,
         Action::Operate,
     ];
     assert_eq!(admitted(&world, Actor::System), system);

@@ -117,3 +117,7 @@ pub(crate) const DAMAGE_LISTED_MAX: usize = 10_000;
 pub(crate) const VERIFY_SUSPECTS_MAX: usize = 100_000;
 /// Times that a body or an account which changes meanwhile is looked at again.
 pub(crate) const VERIFY_TRIES_MAX: usize = 3;
+/// Rows that one commit of a repair puts.
+pub(crate) const REPAIR_COMMIT_ROWS: usize = 500;
+/// Wrong rows beyond which the whole index is made again.
+pub(crate) const REPAIR_ROWS_MAX: usize = 10_000;

@@ -126,6 +126,10 @@ impl Reader<'_> {
     pub(crate) fn original(&self, keys: &Opened, email: EmailId) -> Result<(bool, u64)> {
         let (_, body): (MessageRow, BodyRow) = self.rows(email)?;
         let bytes = self.read_body(keys, email, None)?;
+        if body.digest == [0; 32] {
+            // A row that was made again: its chunks authenticate, and its summary is made of them.
+            return Ok((true, bytes.len() as u64));
+        }
         self.summary(keys, email)?;
         Ok((sha256(&bytes) == body.digest, bytes.len() as u64))
     }
@@ -136,7 +140,8 @@ impl Reader<'_> {
             return Err(StoreError::Damaged(Damaged::Summary(message.body)));
         }
         let bytes = self.read_body(keys, email, None)?;
-        if sha256(&bytes) != body.digest {
+        // A row that was made again knows no digest.
+        if body.digest != [0; 32] && sha256(&bytes) != body.digest {
             return Err(StoreError::Damaged(Damaged::Body(message.body)));
         }
         Ok(pli_mime::summarise(&bytes, &pli_mime::Limits::default()))

@@ -16,6 +16,7 @@ use std::collections::HashSet;
 
 use pli_types::{AccountId, Action, BodyId, MailboxId, QueueId};
 
+pub(crate) use self::rows::frame_rows as rows_of_frame;
 use self::meter::{Meter, Told};
 use self::sort::Scratch;
 use self::uses::Uses;

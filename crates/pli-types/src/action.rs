@@ -102,6 +102,8 @@ actions! {
     Rewind => "rewind",
     /// Verify the store or the audit log.
     Verify => "verify",
+    /// Mend what verification found.
+    Repair => "repair",
     /// Make or rotate keys.
     KeyRotate => "key-rotate",
     /// Remove from the disk what the retention window no longer holds.

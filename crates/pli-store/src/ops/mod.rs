@@ -9,6 +9,7 @@ mod flags;
 mod history;
 mod keys;
 mod mailbox;
+mod mend;
 mod past;
 mod queue;
 mod search;

@@ -10,6 +10,7 @@ use super::log::{BodyRecord, LogFacts, ROW_RECORD, RowKind, RowRecord, supersede
 use super::sort::{Merged, Sorter, keep_all};
 use super::uses::{Use, UseKind, Uses};
 use super::{Check, Fix, Result, decodes};
+use crate::engine::Engine;
 use crate::index::Next;
 use crate::limits::{VERIFY_STEP_BYTES, VERIFY_STEP_ROWS, VERIFY_SUSPECTS_MAX};
 use crate::log::batch::decode_batch;
@@ -235,7 +236,7 @@ impl Check<'_, '_> {
             if number < from.segment || number > now.segment || suspects.is_empty() {
                 continue;
             }
-            let Some(segment) = self.open_segment(number)? else { continue };
+            let Some(segment) = open_segment(self.engine, number)? else { continue };
             let start = if number == from.segment { from.offset } else { crate::log::segment::SEGMENT_START };
             let end = if number == now.segment { now.offset } else { segment.file.len()? };
             walk_each(&segment, start, end, Bodies::Skip, &mut |piece, payload| {
@@ -257,16 +258,6 @@ impl Check<'_, '_> {
         Ok(())
     }
 
-    /// A segment that may have been dropped meanwhile.
-    pub(super) fn open_segment(&self, number: u32) -> Result<Option<Segment>> {
-        let engine = self.engine;
-        let (disk, dir) = (&*engine.env.disk, engine.segments_dir());
-        match Segment::open(disk, &dir, &engine.keys, number, pli_io::OpenMode::Read) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            other => Ok(other?),
-        }
-    }
-
     /// The row that a frame has at a place.
     fn late_row<'c>(
         &self,
@@ -276,26 +267,10 @@ impl Check<'_, '_> {
         let at = LogPlace { segment: place.segment, offset: place.offset };
         let late = &mut comparison.late;
         if late.at != Some(at) {
-            late.rows = self.frame_rows(at)?;
+            late.rows = frame_rows(self.engine, at)?;
             late.at = Some(at);
         }
         Ok(late.rows.get(place.row as usize))
-    }
-
-    /// The rows of the frame at a place; none if it does not authenticate.
-    pub(super) fn frame_rows(&self, at: LogPlace) -> Result<Vec<(Key, Option<Vec<u8>>)>> {
-        let Some(segment) = self.open_segment(at.segment)? else { return Ok(Vec::new()) };
-        let Some((header, payload, _)) = read_frame(&segment, at.offset, segment.file.len()?)? else {
-            return Ok(Vec::new());
-        };
-        let rows = match header.kind {
-            FrameKind::Batch => decode_batch(&payload)
-                .map(|(_, rows)| rows.into_iter().map(|(key, value)| (key, value.map(<[u8]>::to_vec))).collect()),
-            FrameKind::Snapshot => decode_snapshot(&payload)
-                .map(|(_, rows)| rows.into_iter().map(|(key, value)| (key, Some(value.to_vec()))).collect()),
-            _ => None,
-        };
-        Ok(rows.unwrap_or_default())
     }
 
     /// Takes down what bodies are where, and who uses them.
@@ -351,4 +326,29 @@ pub(super) fn wanted(key: &Key, row: &BodyRow) -> BodyRecord {
 pub(super) fn place_of(key: &Key) -> String {
     let table = key.table().map_or_else(String::new, |table| format!("{table:?} "));
     format!("{table}{}", crate::codec::to_hex(key.get(1..).unwrap_or_default()))
+}
+
+/// A segment that may have been dropped meanwhile.
+pub(super) fn open_segment(engine: &Engine, number: u32) -> Result<Option<Segment>> {
+    let (disk, dir) = (&*engine.env.disk, engine.segments_dir());
+    match Segment::open(disk, &dir, &engine.keys, number, pli_io::OpenMode::Read) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        other => Ok(other?),
+    }
+}
+
+/// The rows of the frame at a place; none if it does not authenticate.
+pub(crate) fn frame_rows(engine: &Engine, at: LogPlace) -> Result<Vec<(Key, Option<Vec<u8>>)>> {
+    let Some(segment) = open_segment(engine, at.segment)? else { return Ok(Vec::new()) };
+    let Some((header, payload, _)) = read_frame(&segment, at.offset, segment.file.len()?)? else {
+        return Ok(Vec::new());
+    };
+    let rows = match header.kind {
+        FrameKind::Batch => decode_batch(&payload)
+            .map(|(_, rows)| rows.into_iter().map(|(key, value)| (key, value.map(<[u8]>::to_vec))).collect()),
+        FrameKind::Snapshot => decode_snapshot(&payload)
+            .map(|(_, rows)| rows.into_iter().map(|(key, value)| (key, Some(value.to_vec()))).collect()),
+        _ => None,
+    };
+    Ok(rows.unwrap_or_default())
 }

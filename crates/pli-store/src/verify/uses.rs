@@ -283,7 +283,7 @@ impl Check<'_, '_> {
 
     /// Whether the frame at a row's place is the body's.
     fn holds(&self, body: BodyId, row: &BodyRow) -> Result<bool> {
-        let Some(segment) = self.open_segment(row.segment)? else { return Ok(false) };
+        let Some(segment) = super::rows::open_segment(self.engine, row.segment)? else { return Ok(false) };
         let length = segment.file.len()?;
         let read = match read_frame(&segment, row.offset, length) {
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => None,
