@@ -42,14 +42,28 @@ impl Client {
 
     /// Asks and waits for the answer.
     pub async fn call(&mut self, request: &Request) -> Result<Reply, CallError> {
+        self.call_telling(request, &|_| {}).await
+    }
+
+    /// The same, passing on how far long work is.
+    pub async fn call_telling(
+        &mut self,
+        request: &Request,
+        tell: &(dyn Fn(serde_json::Value) + Sync),
+    ) -> Result<Reply, CallError> {
         let mut bytes = serde_json::to_vec(request)?;
         bytes.push(b'\n');
         self.stream.get_mut().write_all(&bytes).await?;
         bytes.fill(0);
-        let mut line = Vec::new();
-        if self.stream.read_until(b'\n', &mut line).await? == 0 {
-            return Err(CallError::Io(io::Error::from(io::ErrorKind::UnexpectedEof)));
+        loop {
+            let mut line = Vec::new();
+            if self.stream.read_until(b'\n', &mut line).await? == 0 {
+                return Err(CallError::Io(io::Error::from(io::ErrorKind::UnexpectedEof)));
+            }
+            match serde_json::from_slice(&line)? {
+                Reply::Progress(progress) => tell(progress),
+                reply => return Ok(reply),
+            }
         }
-        Ok(serde_json::from_slice(&line)?)
     }
 }

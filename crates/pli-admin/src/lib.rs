@@ -4,7 +4,7 @@
 //! when it does not. No policy of its own: each request goes through the gate, under the administrator's Unix user id.
 //!
 //! On the socket: one request a line as JSON, one [`Reply`] a line back; requests of one connection are answered in
-//! order. Who may connect is decided by the kernel's word (SO_PEERCRED): root, or the user the server runs as.
+//! order. Long work tells how far it is in lines of its own before the answer; who hangs up breaks it off. Who may connect is decided by the kernel's word (SO_PEERCRED): root, or the user the server runs as.
 //!
 //! Read [`Request`], then `service`.
 
@@ -17,5 +17,5 @@ mod socket;
 pub use client::{CallError, Client};
 pub use reply::{ErrorKind, Failure, Reply};
 pub use request::{PlainPassword, QuotaSetting, Request};
-pub use service::{AdminService, DEFAULT_MAILBOXES, ServerStatus};
+pub use service::{AdminService, DEFAULT_MAILBOXES, ServerStatus, Tell};
 pub use socket::AdminSocket;

@@ -11,6 +11,8 @@ pub enum Reply {
     Ok(Value),
     /// It was not done.
     Error(Failure),
+    /// How far it is; the answer comes later.
+    Progress(Value),
 }
 
 /// Why not.

@@ -163,7 +163,23 @@ pub enum Request {
     /// Sizes and counts.
     StoreStat,
     /// Authenticates every frame and compares index, counts and quota with the log.
-    StoreVerify,
+    StoreVerify {
+        /// As fast as can be; else at a pace that leaves the disk to others.
+        #[serde(default)]
+        fast: bool,
+        /// Bytes a second instead of that pace.
+        #[serde(default)]
+        rate: Option<ByteCount>,
+        /// Opens every message of these accounts too, and compares it with what came in.
+        #[serde(default)]
+        accounts: Vec<Address>,
+    },
+    /// Mends what verification finds.
+    StoreRepair {
+        /// Says what would be done, and does nothing.
+        #[serde(default)]
+        dry_run: bool,
+    },
     /// Removes from the disk what the retention window no longer holds.
     StoreCompact {
         /// Old segments whatever their share of live bytes, after a snapshot round.

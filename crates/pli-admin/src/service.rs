@@ -19,6 +19,7 @@ mod queue;
 mod rebuild;
 mod routing;
 mod send;
+mod store;
 
 type Result<T = Value, E = Failure> = std::result::Result<T, E>;
 
@@ -43,6 +44,9 @@ pub struct ServerStatus {
     /// `imaps 127.0.0.1:10993` and so on.
     pub listeners: Vec<String>,
 }
+
+/// Is told how far long work is.
+pub type Tell = Arc<dyn Fn(Value) + Send + Sync>;
 
 /// The one place where administrative requests are carried out, online and offline.
 pub struct AdminService {
@@ -71,10 +75,15 @@ impl AdminService {
 
     /// Carries one request out in the name of the session.
     pub async fn handle(&self, session: &Arc<SessionInfo>, request: Request) -> Reply {
-        self.dispatch(session, request).await.into()
+        self.handle_telling(session, request, Arc::new(|_| {})).await
     }
 
-    async fn dispatch(&self, session: &Arc<SessionInfo>, request: Request) -> Result {
+    /// The same, telling how far long work is. Dropping the future breaks such work off.
+    pub async fn handle_telling(&self, session: &Arc<SessionInfo>, request: Request, tell: Tell) -> Reply {
+        self.dispatch(session, request, tell).await.into()
+    }
+
+    async fn dispatch(&self, session: &Arc<SessionInfo>, request: Request, tell: Tell) -> Result {
         let call = Call { service: self, session };
         match request {
             Request::AccountAdd { address, password, profile, quota, display_name, language } => {
@@ -107,7 +116,8 @@ impl AdminService {
             Request::AuditExport { from, limit } => call.audit_export(from, limit).await,
             Request::AuditVerify => call.audit_verify().await,
             Request::StoreStat => call.store_stat(),
-            Request::StoreVerify => call.store_verify().await,
+            Request::StoreVerify { fast, rate, accounts } => call.store_verify(fast, rate, &accounts, tell).await,
+            Request::StoreRepair { dry_run } => call.store_repair(dry_run, tell).await,
             Request::StoreRebuild { engine } => call.store_rebuild(engine.as_deref()).await,
             Request::StoreRebuildStatus => call.store_rebuild_status(),
             Request::StoreCompact { all } => call.store_compact(all).await,
@@ -166,7 +176,10 @@ impl Call<'_> {
             "well": condition.is_ok(),
             "server": self.service.status,
             "time": (self.service.now)().secs(),
-            "store": { "condition": condition.map_or_else(|error| error.to_string(), |()| String::from("well")) },
+            "store": {
+                "condition": condition.map_or_else(|error| error.to_string(), |()| String::from("well")),
+                "damaged_messages": self.store().damaged_messages(),
+            },
             "queue": { "next_attempt": next.map(UnixMillis::secs) },
             "audit": { "entries": entries, "checkpoint": checkpoint.is_some() },
         }))
@@ -183,13 +196,6 @@ impl Call<'_> {
         let how = pli_store::Compaction { all, bytes_per_second: None };
         let done = self.store().compact(permit, how).await.map_err(failed)?;
         serde_json::to_value(done).map_err(|e| Failure::new(ErrorKind::Unavailable, e.to_string()))
-    }
-
-    async fn store_verify(&self) -> Result {
-        let permit = self.admit(Action::Verify, None)?;
-        let store = self.store().clone();
-        let report = blocking(move || store.verify(&permit, &mut |_, _| {})).await?;
-        self.verified("store", &report).await
     }
 
     /// A report as a reply, recorded: damage is a failure that carries the report.

@@ -8,9 +8,10 @@ use std::time::Duration;
 use pli_net::Shutdown;
 use pli_types::{SessionId, SessionInfo};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 
-use crate::{AdminService, ErrorKind, Failure, Reply, Request};
+use crate::{AdminService, ErrorKind, Failure, Reply, Request, Tell};
 
 /// A request's line; a message to send may stand in it.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -106,16 +107,52 @@ async fn converse(stream: UnixStream, service: &AdminService, session: &Arc<Sess
         let whole = line.ends_with(b"\n");
         let reply = match serde_json::from_slice::<Request>(&line) {
             _ if !whole => Reply::Error(Failure::new(ErrorKind::Usage, "the request is cut short or too long")),
-            Ok(request) => service.handle(session, request).await,
+            Ok(request) => carry_out(&mut write, service, session, request).await?,
             Err(error) => Reply::Error(Failure::new(ErrorKind::Usage, error.to_string())),
         };
         // A request may hold a password.
         line.fill(0);
-        let mut bytes = serde_json::to_vec(&reply).map_err(io::Error::other)?;
-        bytes.push(b'\n');
-        write.write_all(&bytes).await?;
+        say(&mut write, &reply).await?;
         if !whole {
             return Ok(());
+        }
+    }
+}
+
+async fn say(write: &mut OwnedWriteHalf, reply: &Reply) -> io::Result<()> {
+    let mut bytes = serde_json::to_vec(reply).map_err(io::Error::other)?;
+    bytes.push(b'\n');
+    write.write_all(&bytes).await
+}
+
+/// Waits for the answer, and passes on how far the work is; only the newest word of it when the peer reads slowly.
+async fn carry_out(
+    write: &mut OwnedWriteHalf,
+    service: &AdminService,
+    session: &Arc<SessionInfo>,
+    request: Request,
+) -> io::Result<Reply> {
+    let (sender, mut news) = tokio::sync::watch::channel(None);
+    let tell: Tell = Arc::new(move |progress| {
+        sender.send_replace(Some(progress));
+    });
+    let work = service.handle_telling(session, request, tell);
+    tokio::pin!(work);
+    loop {
+        let told = async {
+            if news.changed().await.is_err() {
+                // Nothing more will be told.
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            reply = &mut work => return Ok(reply),
+            () = told => {}
+        }
+        let progress = news.borrow_and_update().clone();
+        if let Some(progress) = progress {
+            say(write, &Reply::Progress(progress)).await?;
         }
     }
 }

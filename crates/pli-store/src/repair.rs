@@ -106,7 +106,8 @@ impl Store {
                 other => other?,
             };
             report.left = left_of(&found);
-            let fixes: Vec<Fix> = chosen(fixes, &options, &mut report).into_iter().filter(|fix| !done.contains(fix)).collect();
+            let fixes: Vec<Fix> =
+                chosen(fixes, &options, &mut report).into_iter().filter(|fix| !done.contains(fix)).collect();
             if options.dry_run {
                 report.mended = fixes.iter().map(describe).collect();
                 return Ok(report);
@@ -419,8 +420,7 @@ impl Copies {
 fn chosen(fixes: Vec<Fix>, options: &RepairOptions, report: &mut RepairReport) -> Vec<Fix> {
     report.needs_offline.clear();
     let (safe, other): (Vec<Fix>, Vec<Fix>) = fixes.into_iter().partition(|fix| {
-        !options.online
-            || matches!(fix, Fix::Header(_) | Fix::Account(_) | Fix::QueueOrder { .. } | Fix::QueueBody(_))
+        !options.online || matches!(fix, Fix::Header(_) | Fix::Account(_) | Fix::QueueOrder { .. } | Fix::QueueBody(_))
     });
     report.needs_offline.extend(other.iter().map(describe));
     let is_row = |fix: &Fix| matches!(fix, Fix::Row(..) | Fix::Keep(_) | Fix::Header(_) | Fix::LostBody { .. });

@@ -148,6 +148,14 @@ impl Reader<'_> {
     }
 }
 
+impl crate::Store {
+    /// Messages found not to open since the store was opened.
+    #[must_use]
+    pub fn damaged_messages(&self) -> u64 {
+        self.engine().damaged.len() as u64
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

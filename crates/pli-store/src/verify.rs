@@ -16,8 +16,8 @@ use std::collections::HashSet;
 
 use pli_types::{AccountId, Action, BodyId, MailboxId, QueueId};
 
-pub(crate) use self::rows::frame_rows as rows_of_frame;
 use self::meter::{Meter, Told};
+pub(crate) use self::rows::frame_rows as rows_of_frame;
 use self::sort::Scratch;
 use self::uses::Uses;
 use crate::engine::Engine;

@@ -87,7 +87,8 @@ fn what_can_be_mended_is_mended() {
                 assert_eq!(done.left, [], "case {at}: {done:?}");
                 assert!(!done.mended.is_empty());
                 // What was replaced is there to look at, and nothing of it in the clear.
-                let copies = std::fs::read_to_string(std::path::Path::new(&done.copies.unwrap()).join("replaced.jsonl"));
+                let copies =
+                    std::fs::read_to_string(std::path::Path::new(&done.copies.unwrap()).join("replaced.jsonl"));
                 assert!(copies.unwrap().contains("\"sealed\""));
                 open.check();
                 world.clock.advance(std::time::Duration::from_secs(1));

@@ -353,8 +353,24 @@ pub enum AuditCommand {
 pub enum StoreCommand {
     /// Sizes and counts.
     Stat,
-    /// Authenticates every frame and compares index, counts and quota with the log.
-    Verify,
+    /// Authenticates every frame and compares index, counts and quota with the log. Others work on meanwhile.
+    Verify {
+        /// As fast as can be; else at 32 MiB a second, which leaves the disk to others.
+        #[arg(long)]
+        fast: bool,
+        /// At this pace: bytes a second, as 10M.
+        #[arg(long, value_name = "SIZE", value_parser = parse_rate, conflicts_with = "fast")]
+        rate: Option<ByteCount>,
+        /// Opens every message of this account too, and compares it with what came in. Recorded in the audit log.
+        #[arg(long, value_name = "ADDRESS", value_parser = Address::parse)]
+        account: Vec<Address>,
+    },
+    /// Mends what verify finds, and lists what cannot be mended. All of it when the server is stopped; while it runs, what is safe.
+    Repair {
+        /// Says what would be done, and does nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Looks at mail as it was. Recorded in the audit log.
     At {
         /// When: "2026-11-24 13h", "2026-11-24 13h05" or 2026-11-24T13:05:00Z.
@@ -510,4 +526,8 @@ fn parse_quota(text: &str) -> Result<QuotaSetting, String> {
         "profile" => Ok(QuotaSetting::Profile),
         size => parse_size(size).map(|bytes| QuotaSetting::Bytes(ByteCount::new(bytes))),
     }
+}
+
+fn parse_rate(text: &str) -> Result<ByteCount, String> {
+    parse_size(text).map(ByteCount::new)
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pli_admin::{AdminService, CallError, Client, Reply, Request};
+use pli_admin::{AdminService, CallError, Client, Reply, Request, Tell};
 use pli_types::{SessionId, SessionInfo};
 use serde_json::Value;
 
@@ -46,10 +46,11 @@ impl Direct {
     }
     /// Carries a request out.
     pub async fn call(&self, request: Request) -> Result<Value, Failure> {
-        match self.service.handle(&self.session, request).await {
-            Reply::Ok(value) => Ok(value),
-            Reply::Error(failure) => Err(failure.into()),
-        }
+        self.call_telling(request, Arc::new(|_| {})).await
+    }
+    /// The same, telling how far long work is.
+    pub async fn call_telling(&self, request: Request, tell: Tell) -> Result<Value, Failure> {
+        answer(self.service.handle_telling(&self.session, request, tell).await)
     }
     /// Closes the store.
     pub fn close(self) {
@@ -86,13 +87,16 @@ impl Link {
     }
     /// Asks.
     pub async fn call(&mut self, request: Request) -> Result<Value, Failure> {
+        self.call_telling(request, Arc::new(|_| {})).await
+    }
+    /// The same, telling how far long work is.
+    pub async fn call_telling(&mut self, request: Request, tell: Tell) -> Result<Value, Failure> {
         match self {
-            Self::Server(client) => match client.call(&request).await {
-                Ok(Reply::Ok(value)) => Ok(value),
-                Ok(Reply::Error(failure)) => Err(failure.into()),
+            Self::Server(client) => match client.call_telling(&request, &*tell).await {
+                Ok(reply) => answer(reply),
                 Err(error) => Err(socket_failure(&error)),
             },
-            Self::Store(direct) => direct.call(request).await,
+            Self::Store(direct) => direct.call_telling(request, tell).await,
         }
     }
     /// Whether a server answers.
@@ -104,6 +108,14 @@ impl Link {
         if let Self::Store(direct) = self {
             direct.close();
         }
+    }
+}
+
+fn answer(reply: Reply) -> Result<Value, Failure> {
+    match reply {
+        Reply::Ok(value) => Ok(value),
+        Reply::Error(failure) => Err(failure.into()),
+        Reply::Progress(_) => Err(Failure::new(SOFTWARE, "the server told how far it is, and not the end")),
     }
 }
 

@@ -14,6 +14,7 @@ mod logging;
 mod output;
 mod pki;
 mod process;
+mod progress;
 mod serve;
 mod texts;
 

@@ -136,6 +136,20 @@ texts! {
     LaterIn: "what came later is in {}", "ce qui est venu après est dans {}";
     NoDamage: "no damage found", "aucun dommage trouvé";
     DamageFound: "damage found", "dommages trouvés";
+    StepLog: "log", "journal";
+    StepRows: "index", "index";
+    StepBodies: "bodies", "contenus";
+    StepCounts: "counts", "comptes";
+    StepAudit: "audit log", "journal d'audit";
+    StepOriginals: "messages", "messages";
+    TimeLeft: "{} left", "encore {}";
+    FoundSoFar: "{} damaged", "{} endommagés";
+    NothingToMend: "nothing to mend", "rien à réparer";
+    Mended: "mended:", "réparé :";
+    WouldMend: "would be mended:", "serait réparé :";
+    CopiesIn: "what was replaced has been copied to {}", "ce qui a été remplacé a été copié dans {}";
+    NeedsOffline: "can be mended when the server is stopped:", "peut être réparé quand le serveur est arrêté :";
+    LeftDamaged: "cannot be mended here; a backup has it, if it was made before the damage:", "ne peut pas être réparé ici ; une sauvegarde antérieure au dommage le contient :";
 }
 
 impl Text {

@@ -146,7 +146,8 @@ impl Txn<'_> {
         if lost.is_empty() {
             return Ok(changed);
         }
-        let name = MailboxName::new(recovered(&account.language)).map_err(|_| StoreError::Impossible("a mailbox name"))?;
+        let name =
+            MailboxName::new(recovered(&account.language)).map_err(|_| StoreError::Impossible("a mailbox name"))?;
         let mut mailbox = match self.mailbox_id(id, &name)? {
             Some(mailbox) => self.mailbox(id, mailbox)?,
             None => {

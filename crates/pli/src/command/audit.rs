@@ -85,13 +85,13 @@ fn export(global: &Global, from: u64) -> Result<(), Failure> {
 pub fn verified(global: &Global, request: Request) -> Result<u8, Failure> {
     match ask(global, request) {
         Ok(report) => {
-            show(global, &report);
+            show_report(global, &report);
             Ok(0)
         }
         // The report of damage comes as the failure's text.
         Err(failure) if failure.code == DATA => match serde_json::from_str::<Value>(&failure.message) {
             Ok(report) => {
-                show(global, &report);
+                show_report(global, &report);
                 Ok(FOUND)
             }
             Err(_) => Err(failure),
@@ -100,7 +100,8 @@ pub fn verified(global: &Global, request: Request) -> Result<u8, Failure> {
     }
 }
 
-fn show(global: &Global, report: &Value) {
+/// What a check saw, and what it found.
+pub fn show_report(global: &Global, report: &Value) {
     if global.json {
         return value(report);
     }
@@ -113,16 +114,28 @@ fn show(global: &Global, report: &Value) {
         .map(|(name, count)| (name.as_str(), count.to_string()))
         .collect();
     fields(&counts);
-    let damage: Vec<Vec<String>> = report
-        .pointer("/damage")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .map(|d| vec![text(d, "/kind"), text(d, "/place"), text(d, "/what")])
-        .collect();
-    if damage.is_empty() {
+    if report.pointer("/damage").and_then(Value::as_array).is_none_or(Vec::is_empty) {
         return line(&Text::NoDamage.in_language(global.language()));
     }
     line(&Text::DamageFound.in_language(global.language()));
-    table(&["KIND", "PLACE", "WHAT"], &damage);
+    show_damage(report.pointer("/damage"));
+}
+
+/// Damage as a table: a message by account, mailbox and UID.
+pub fn show_damage(damage: Option<&Value>) {
+    let rows: Vec<Vec<String>> = damage
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .map(|d| {
+            let place = match d.pointer("/message") {
+                Some(message) => {
+                    format!("{} {} UID {}", text(message, "/address"), text(message, "/mailbox"), text(message, "/uid"))
+                }
+                None => text(d, "/place"),
+            };
+            vec![text(d, "/kind"), place, text(d, "/what")]
+        })
+        .collect();
+    table(&["KIND", "PLACE", "WHAT"], &rows);
 }

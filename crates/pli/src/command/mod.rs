@@ -18,6 +18,8 @@ mod store;
 mod store_at;
 mod store_compact;
 mod store_rebuild;
+mod store_repair;
+mod store_verify;
 
 use std::io::Read as _;
 

@@ -1,8 +1,7 @@
-//! `pli store stat | verify`, and the way to the others.
+//! `pli store …`: each command in its file, and `stat`., and the way to the others.
 
 use pli_admin::Request;
 
-use super::audit::verified;
 use crate::cli::{Global, StoreCommand};
 use crate::config::show_size;
 use crate::failure::Failure;
@@ -21,7 +20,8 @@ pub fn run(global: &Global, command: &StoreCommand) -> Result<u8, Failure> {
         }
         StoreCommand::Compact { all } => super::store_compact::run(global, *all).map(|()| 0),
         StoreCommand::Rebuild { engine } => super::store_rebuild::run(global, *engine).map(|()| 0),
-        StoreCommand::Verify => verified(global, Request::StoreVerify),
+        StoreCommand::Verify { fast, rate, account } => super::store_verify::run(global, *fast, *rate, account),
+        StoreCommand::Repair { dry_run } => super::store_repair::run(global, *dry_run),
     }
 }
 
