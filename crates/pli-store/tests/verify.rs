@@ -173,24 +173,24 @@ fn work_beside_it_is_no_damage() {
                     let mut n = 0_u64;
                     while !stop.load(Ordering::Relaxed) {
                         n += 1;
-                        let remote: &[&str] = if n % 3 == 0 { &["out@elsewhere.test"] } else { &[] };
+                        let remote: &[&str] = if n.is_multiple_of(3) { &["out@elsewhere.test"] } else { &[] };
                         let done =
                             open.deliver_all(&[ana, ben], remote, &message(&format!("m{n}"), 600)).await.unwrap();
                         let uid = done.value.local[0].2;
                         let copy = open.store.copy(open.permit(Action::Copy, Some(ana)), inbox, vec![uid], archive);
                         copy.await.unwrap();
                         open.flag(ana, inbox, &[uid], SystemFlag::Deleted).await;
-                        if n % 5 == 0 {
+                        if n.is_multiple_of(5) {
                             open.expunge(ana, inbox).await;
                         }
-                        if let Some(id) = done.value.queued.first().filter(|_| n % 2 == 0) {
+                        if let Some(id) = done.value.queued.first().filter(|_| n.is_multiple_of(2)) {
                             let permit = open.permit(Action::QueueAttempt, None);
                             open.store
                                 .queue_end(permit, *id, QueueOutcome::Delivered(String::from("250")))
                                 .await
                                 .unwrap();
                         }
-                        if n % 20 == 0 {
+                        if n.is_multiple_of(20) {
                             open.store.snapshot(open.permit(Action::Verify, None)).await.unwrap();
                         }
                     }

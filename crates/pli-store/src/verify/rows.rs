@@ -33,11 +33,14 @@ pub(super) struct RowFacts<'a> {
     pub(super) unreadable: u64,
 }
 
+/// A row as a frame has it; none: deleted.
+pub(crate) type FrameRow = (Key, Option<Vec<u8>>);
+
 /// The rows of one frame that was read last: rows that came late share their batches.
 #[derive(Default)]
 struct LateFrame {
     at: Option<LogPlace>,
-    rows: Vec<(Key, Option<Vec<u8>>)>,
+    rows: Vec<FrameRow>,
 }
 
 /// A part of the comparison.
@@ -259,11 +262,7 @@ impl Check<'_, '_> {
     }
 
     /// The row that a frame has at a place.
-    fn late_row<'c>(
-        &self,
-        place: RowPlace,
-        comparison: &'c mut Comparison<'_, '_>,
-    ) -> Result<Option<&'c (Key, Option<Vec<u8>>)>> {
+    fn late_row<'c>(&self, place: RowPlace, comparison: &'c mut Comparison<'_, '_>) -> Result<Option<&'c FrameRow>> {
         let at = LogPlace { segment: place.segment, offset: place.offset };
         let late = &mut comparison.late;
         if late.at != Some(at) {
@@ -338,7 +337,7 @@ pub(super) fn open_segment(engine: &Engine, number: u32) -> Result<Option<Segmen
 }
 
 /// The rows of the frame at a place; none if it does not authenticate.
-pub(crate) fn frame_rows(engine: &Engine, at: LogPlace) -> Result<Vec<(Key, Option<Vec<u8>>)>> {
+pub(crate) fn frame_rows(engine: &Engine, at: LogPlace) -> Result<Vec<FrameRow>> {
     let Some(segment) = open_segment(engine, at.segment)? else { return Ok(Vec::new()) };
     let Some((header, payload, _)) = read_frame(&segment, at.offset, segment.file.len()?)? else {
         return Ok(Vec::new());
