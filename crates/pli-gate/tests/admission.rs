@@ -139,7 +139,7 @@ fn admitted(world: &World, actor: Actor) -> Vec<Action> {
     Action::ALL.iter().copied().filter(|action| world.gate.admit(&session, *action, &target).is_ok()).collect()
 }
 
-const ADMINISTRATION: [Action; 18] = [
+const ADMINISTRATION: [Action; 19] = [
     Action::GetQuota,
     Action::QueueRead,
     Action::QueueChange,
@@ -186,9 +186,9 @@ async fn each_action_is_refused_without_the_right() {
         Action::SetQuota,
         Action::QuotaWarning,
         Action::Verify,
+        Action::Repair,
         Action::KeyRotate,
         Action::Compact,
-        Action::Repair,
         Action::Operate,
     ];
     assert_eq!(admitted(&world, Actor::System), system);
