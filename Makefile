@@ -9,7 +9,7 @@ export CARGO_TARGET_DIR
 # The binary's place, absolute or below this directory.
 PLI := $(CARGO_TARGET_DIR)/release/pli
 
-.PHONY: help run build test bench bench-store crash fuzz
+.PHONY: help run build test bench bench-store crash faults fuzz
 
 help:
 	@echo 'make run    build, make ./$(RUN_DIR) on first use, and serve until Ctrl-C'
@@ -17,6 +17,7 @@ help:
 	@echo 'make bench  the figures: benches/results/DATE.json and .md'
 	@echo 'make bench-store  the same of the store by itself: benches/results/store-DATE.json and .md'
 	@echo 'make crash ROUNDS=1000   kill -9 and restart, that many times'
+	@echo 'make faults ROUNDS=1000  the same, and the store on a disk that fails in every way'
 	@echo 'make fuzz SECONDS_EACH=600   the parsers of outside bytes, that long each'
 
 build:
@@ -42,6 +43,12 @@ bench-store:
 
 crash:
 	PLI_CRASH_ROUNDS=$(ROUNDS) $(CARGO) xtask crash
+
+# For each round twenty cases of the model and ten of power failures, and every failure at every call.
+faults: crash
+	PLI_SWEEP=all PLI_MODEL_CASES=$$(($(ROUNDS) * 20)) PLI_CRASH_CASES=$$(($(ROUNDS) * 10)) \
+		$(CARGO) test --locked --package pli-store --test sweep --test model --test crash -- --nocapture
+	$(CARGO) test --locked --package pli-tests --test faults --test formats -- --nocapture
 
 fuzz:
 	PLI_FUZZ_SECONDS=$(SECONDS_EACH) $(CARGO) xtask fuzz

@@ -36,8 +36,16 @@ const OTHER: usize = 2;
 /// Rounds after which the whole log and index are compared; quotas are counted again after each.
 const VERIFY_ROUNDS: u64 = 10;
 /// What an administrator does meanwhile.
-const CHORES: [&[&str]; 4] =
-    [&["store", "compact", "--all"], &["store", "compact"], &["quota", "recalculate"], &["store", "verify"]];
+const CHORES: [&[&str]; 8] = [
+    &["store", "compact", "--all"],
+    &["store", "compact", "--all"],
+    &["store", "compact"],
+    &["store", "rebuild"],
+    &["key", "rotate", "root"],
+    &["key", "rotate", "account", "--all"],
+    &["quota", "recalculate"],
+    &["store", "verify"],
+];
 
 struct Run {
     accounts: Vec<Account>,
@@ -299,9 +307,11 @@ impl Run {
             let words = CHORES[self.below(CHORES.len() as u64) as usize];
             let ran = instance.pli(words);
             // Without a server the command does its work on the store itself, and that counts no less.
+            // One of a kind at a time: the server's own timers have theirs.
+            let busy = ran.err.contains("under way") || ran.err.contains("already");
             let failed = usize::from(ran.code != 0);
             self.chores.lock().unwrap().entry(words.join(" ")).or_default()[failed] += 1;
-            if failed == 1 && !self.stop.load(Ordering::SeqCst) {
+            if failed == 1 && !busy && !self.stop.load(Ordering::SeqCst) {
                 return Err(format!("{words:?}: {}{}", ran.out, ran.err));
             }
             std::thread::sleep(Duration::from_millis(self.below(100)));
@@ -408,12 +418,21 @@ impl Run {
 
     /// Reads every mailbox whole, and gives the sessions for the next load.
     fn compare(&self, instance: &Instance) -> Result<Vec<Session>, String> {
-        let sessions = std::thread::scope(|scope| {
+        let mut sessions = std::thread::scope(|scope| {
             let all: Vec<_> =
                 (0..self.accounts.len()).map(|at| scope.spawn(move || self.compare_account(instance, at))).collect();
             all.into_iter().map(|thread| thread.join().unwrap()).collect::<Result<Vec<Session>, String>>()
         })?;
         self.ledger.settle_moves()?;
+        // Whole batches go, so that a long run stays small and the log has something to shed.
+        for session in &mut sessions {
+            for (at, mailbox) in MAILBOXES.iter().enumerate() {
+                if session.there[at].len() > MESSAGES_MAX {
+                    let victims: Vec<Held> = session.there[at].drain(..MESSAGES_MAX - 20).collect();
+                    self.expunge(&mut session.imap, &self.place(session.account, mailbox), &victims)?;
+                }
+            }
+        }
         Ok(sessions)
     }
 
@@ -430,13 +449,7 @@ impl Run {
                 mark: mark(&message.bytes).unwrap(),
                 flags: message.flags.clone(),
             };
-            let mut messages: Vec<Held> = found.messages.iter().map(held).collect();
-            // Whole batches go, so that the log has something to shed.
-            if messages.len() > MESSAGES_MAX {
-                let victims: Vec<Held> = messages.drain(..MESSAGES_MAX - 20).collect();
-                self.expunge(&mut imap, &place, &victims)?;
-            }
-            there.push(messages);
+            there.push(found.messages.iter().map(held).collect());
         }
         Ok(Session { account: at, imap, there })
     }
