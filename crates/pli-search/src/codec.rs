@@ -11,6 +11,13 @@ pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
 
 /// Reads one and moves `at` behind it.
 pub(crate) fn take(bytes: &[u8], at: &mut usize) -> Option<u64> {
+    // Most are small.
+    if let Some(byte) = bytes.get(*at)
+        && *byte < 0x80
+    {
+        *at = at.saturating_add(1);
+        return Some(u64::from(*byte));
+    }
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {
         let byte = *bytes.get(*at)?;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 use crate::TEXT_VERSION;
 use crate::codec::{take, take32, word};
@@ -171,7 +171,7 @@ impl Front {
         &self,
         entry: &Entry<'_>,
         postings: &P,
-        each: &mut dyn FnMut(Posting),
+        each: &mut impl FnMut(Posting),
     ) -> Result<(), P::Error> {
         let mask_of = |number: u64| {
             usize::try_from(number).ok().and_then(|number| self.masks.get(number)).copied().ok_or(Damaged)
@@ -253,7 +253,7 @@ impl<'a> Cursor<'a> {
         Ok(Some(Entry { word: rest.get(..length).unwrap_or_default(), place, end }))
     }
 
-    /// The word in which the byte at `position` of the text stands, its line feed in front included. Only forward.
+    /// The word in which the byte at `position` of the text stands. Only forward.
     pub(crate) fn seek(&mut self, position: usize) -> Result<Option<Entry<'a>>, Damaged> {
         let present = (self.number / BLOCK_WORDS) as usize;
         let block = self.front.block_of(position, present);
@@ -262,11 +262,29 @@ impl<'a> Cursor<'a> {
             self.number = u32::try_from(block).map_err(|_| Damaged)?.saturating_mul(BLOCK_WORDS);
             (self.at, self.record, self.postings) = (at, record, postings);
         }
-        while let Some(entry) = self.next()? {
-            if entry.end > position {
-                return Ok(Some(entry));
-            }
+        // Words between are counted, not looked at.
+        let between = self.front.text().get(self.at.saturating_add(1)..position).unwrap_or_default();
+        let mut last = None;
+        for end in memchr_iter(b'\n', between) {
+            self.pass()?;
+            last = Some(end);
         }
-        Ok(None)
+        if let Some(last) = last {
+            self.at = self.at.saturating_add(1).saturating_add(last);
+        }
+        self.next()
+    }
+
+    /// Passes over the record of the next word.
+    fn pass(&mut self) -> Result<(), Damaged> {
+        let records = self.front.records();
+        let value = take(records, &mut self.record).ok_or(Damaged)?;
+        if value & 1 == 1 {
+            take(records, &mut self.record).ok_or(Damaged)?;
+        } else {
+            self.postings = self.postings.checked_add(value >> 1).ok_or(Damaged)?;
+        }
+        self.number = self.number.saturating_add(1);
+        Ok(())
     }
 }

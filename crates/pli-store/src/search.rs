@@ -7,6 +7,7 @@ mod cache;
 mod index;
 mod limits;
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -134,6 +135,8 @@ pub(super) struct Source<'a> {
     row: BodyRow,
     body: pli_types::BodyId,
     keys: MessageKeys,
+    /// The block that was read last: lists are read one after the other.
+    last: RefCell<Option<(u64, Bytes)>>,
 }
 
 impl Source<'_> {
@@ -157,6 +160,16 @@ impl Source<'_> {
         Ok(front)
     }
     fn block(&self, number: u64) -> Result<Bytes> {
+        if let Some((last, block)) = &*self.last.borrow()
+            && *last == number
+        {
+            return Ok(block.clone());
+        }
+        let block = self.kept_block(number)?;
+        *self.last.borrow_mut() = Some((number, block.clone()));
+        Ok(block)
+    }
+    fn kept_block(&self, number: u64) -> Result<Bytes> {
         let now = self.engine.now();
         if let Some(block) = self.engine.search.block(self.body, number, now) {
             return Ok(block);
@@ -218,7 +231,7 @@ impl Reader<'_> {
         let aad = wrap_aad(engine.keys.id, self.account, row.body);
         let look_up = |epoch| engine.epoch_blob(self.account, epoch).ok().flatten();
         let (key, _) = keys.message_key(engine.now(), &row.wrap, &aad, &look_up)?;
-        Ok(Source { engine, row: body, body: row.body, keys: key.derive() })
+        Ok(Source { engine, row: body, body: row.body, keys: key.derive(), last: RefCell::new(None) })
     }
 
     /// All segments that can be read. One that is damaged, or was replaced this moment, covers nothing: its messages

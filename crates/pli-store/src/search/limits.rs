@@ -4,7 +4,7 @@ use crate::limits::CHUNK_BYTES;
 
 /// Bytes of search segments kept in memory, all accounts together: what was looked at last. The parts of a segment
 /// that one search needs are held for the time of the search, whatever their size.
-pub(in crate::search) const SEARCH_CACHE_BYTES_MAX: usize = 64 << 20;
+pub(in crate::search) const SEARCH_CACHE_BYTES_MAX: usize = 256 << 20;
 /// Milliseconds after which parts of search segments that nobody looks at go from memory.
 pub(in crate::search) const SEARCH_CACHE_IDLE_MS: i64 = 15 * 60 * 1000;
 /// Postings are read in pieces of this size: one chunk of a body.
@@ -20,4 +20,4 @@ pub(in crate::search) const SEARCH_TIER_MESSAGES: u32 = 64;
 /// So many segments of about the same size are merged into one, and so much larger is the next size.
 pub(in crate::search) const SEARCH_TIER_FACTOR: u32 = 4;
 /// Larger messages are left out of the index and looked into at each search, as far as searching looks at all.
-pub(in crate::search) const SEARCH_MESSAGE_BYTES_MAX: u64 = 64 << 20;
+pub(in crate::search) const SEARCH_MESSAGE_BYTES_MAX: u64 = 256 << 20;
