@@ -13,6 +13,7 @@ use pli_crypto::{
     Aad, AccountKeyBlob, CryptoError, EpochBlob, EpochSecret, KeyStore, KeyStoreAbout, OpenError, RootId, Secret32,
     SecretString, Wrapping, sha256,
 };
+use zeroize::Zeroizing;
 
 use crate::link::{Link, TokenRoot, Trouble, data_label, probe, prove};
 use crate::template::{self, Use};
@@ -259,6 +260,12 @@ fn halves(blob: &AccountKeyBlob) -> Result<(&[u8], &[u8])> {
     rest.split_at_checked(usize::from(u16::from_be_bytes(*length))).ok_or(read("account key blob"))
 }
 
+/// What the token gave out, as a secret; the copy that the call made is wiped.
+fn secret_of(bytes: Vec<u8>) -> Option<Secret32> {
+    let bytes = Zeroizing::new(bytes);
+    bytes.as_slice().try_into().ok().map(Secret32::new)
+}
+
 fn wrap_aad(role: &str, version: u32) -> Vec<u8> {
     [b"pli wrap v2\0", &version.to_be_bytes()[..], role.as_bytes()].concat()
 }
@@ -285,7 +292,7 @@ impl KeyStore for TokenKeyStore {
                 let value = session.get_attributes(secret, &[AttributeType::Value]);
                 let _ = session.destroy_object(secret);
                 let value = value?.into_iter().find_map(|attribute| match attribute {
-                    Attribute::Value(bytes) => bytes.try_into().ok().map(Secret32::new),
+                    Attribute::Value(bytes) => secret_of(bytes),
                     _ => None,
                 });
                 Ok(value.ok_or(CryptoError::Malformed("secret of the token"))?)
@@ -349,7 +356,7 @@ impl KeyStore for TokenKeyStore {
             let (mut iv, aad) = (*nonce, wrap_aad(role, number));
             let params = GcmParams::new(&mut iv, &aad, TAG_BITS.into())?;
             let plain = session.decrypt(&Mechanism::AesGcm(params), root.data, sealed)?;
-            Ok(plain.try_into().map(Secret32::new).map_err(|_| OpenError)?)
+            Ok(secret_of(plain).ok_or(OpenError)?)
         })
     }
 
