@@ -37,29 +37,27 @@ async fn work(open: &Open, account: AccountId, from: u32) {
     }
 }
 
-fn snapshots(world: World) -> impl Future<Output = ()> {
-    async move {
-        let mut open = world.create();
-        let ana = open.account("ana@example.org", QuotaLimit::default()).await;
-        for turn in 0..2 {
-            open.store.set_segment_bytes_max(64 << 10);
-            work(&open, ana, turn * 1000).await;
-            let round = open.store.snapshot(open.permit(Action::Verify, None));
-            // What is committed while a round is written is no less there.
-            let (done, ()) = tokio::join!(round, work(&open, ana, turn * 1000 + 500));
-            done.unwrap();
-            work(&open, ana, turn * 1000 + 800).await;
-            open.check();
-            let before = answers(&open, ana);
-            open.store.close();
-            drop(open);
-            if world.index == IndexEngine::Sled {
-                std::fs::remove_dir_all(world.dir.join("index")).unwrap();
-            }
-            open = world.open();
-            assert_eq!(answers(&open, ana), before, "turn {turn}");
-            open.check();
+async fn snapshots(world: World) {
+    let mut open = world.create();
+    let ana = open.account("ana@example.org", QuotaLimit::default()).await;
+    for turn in 0..2 {
+        open.store.set_segment_bytes_max(64 << 10);
+        work(&open, ana, turn * 1000).await;
+        let round = open.store.snapshot(open.permit(Action::Verify, None));
+        // What is committed while a round is written is no less there.
+        let (done, ()) = tokio::join!(round, work(&open, ana, turn * 1000 + 500));
+        done.unwrap();
+        work(&open, ana, turn * 1000 + 800).await;
+        open.check();
+        let before = answers(&open, ana);
+        open.store.close();
+        drop(open);
+        if world.index == IndexEngine::Sled {
+            std::fs::remove_dir_all(world.dir.join("index")).unwrap();
         }
+        open = world.open();
+        assert_eq!(answers(&open, ana), before, "turn {turn}");
+        open.check();
     }
 }
 

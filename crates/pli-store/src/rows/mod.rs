@@ -612,7 +612,9 @@ mod tests {
         }
         let calls = Arc::new(AtomicU64::new(0));
         let counting = Arc::clone(&calls);
-        rows.on_failure(move || drop(counting.fetch_add(1, Ordering::Relaxed)));
+        rows.on_failure(move || {
+            counting.fetch_add(1, Ordering::Relaxed);
+        });
         rows.replace_index(first);
         let replaced = Arc::new(MemoryIndex::default());
         let read = rows.scan(&Key::new(Table::Gone), None, |_, _| {
