@@ -180,7 +180,7 @@ fn an_older_program_goes_on_within_its_format() {
         return;
     };
     for (format, fixture) in all() {
-        let mut instance = fixture.prepare();
+        let mut instance = fixture.prepare_with(Path::new(&old));
         assert_eq!(format_of(&instance), u64::from(format), "the fixture's header");
         instance.serve();
         let bob = &fixture.accounts[1];

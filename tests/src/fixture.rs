@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::{Account, Builder, Instance, private, repository};
+use crate::{Account, Builder, Instance, pli, private, repository};
 
 /// What a fixture's folder holds besides the store.
 pub struct Fixture {
@@ -53,9 +53,15 @@ impl Fixture {
 
     /// An instance, not serving yet, over a copy of the store.
     pub fn prepare(&self) -> Instance {
+        self.prepare_with(&pli())
+    }
+
+    /// The same with the configuration that this program makes.
+    pub fn prepare_with(&self, quickstart: &Path) -> Instance {
         let passphrase = std::fs::read_to_string(self.dir.join("passphrase")).unwrap();
         // Nothing is sent on: the queue's row is held, and there is no resolver.
         let instance = Builder::default()
+            .quickstart(quickstart)
             .config("keys", "passphrase_file = \"keys/passphrase\"")
             .config("dns", "resolver = \"off\"")
             .prepare();

@@ -94,6 +94,7 @@ pub fn repository() -> PathBuf {
 pub struct Builder {
     dir: Option<PathBuf>,
     passphrase: Option<String>,
+    quickstart: Option<PathBuf>,
     config: Vec<(String, String)>,
 }
 
@@ -108,6 +109,12 @@ impl Builder {
     pub fn passphrase(mut self, text: &str) -> Self {
         self.passphrase = Some(text.to_owned());
         self.config("keys", "passphrase_file = \"keys/passphrase\"")
+    }
+
+    /// Lets another program, an older one, make the installation: its configuration is one that both understand.
+    pub fn quickstart(mut self, binary: &Path) -> Self {
+        self.quickstart = Some(binary.to_path_buf());
+        self
     }
 
     /// Puts a line into a table of `pli.toml`, `("queue", "retry = …")`.
@@ -128,7 +135,12 @@ impl Builder {
         let mut words = vec!["quickstart", "--dir", dir.to_str().unwrap(), "--domain", "example.org"];
         words.extend(["--hostname", HOST, "--listen", "127.0.0.1", "--port-offset", &offset, "--json"]);
         words.extend(self.passphrase.as_ref().map(|_| "--passphrase-stdin"));
-        let ran = run(&pli(), &words, None, self.passphrase.as_deref().unwrap_or_default().as_bytes());
+        let ran = run(
+            &self.quickstart.unwrap_or_else(pli),
+            &words,
+            None,
+            self.passphrase.as_deref().unwrap_or_default().as_bytes(),
+        );
         let text = ran.good();
         if let Some(passphrase) = &self.passphrase {
             private(&dir.join("keys/passphrase"), passphrase.as_bytes());

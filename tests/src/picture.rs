@@ -65,7 +65,14 @@ fn account_seen(instance: &Instance, account: &Account) -> Value {
     let quota = lines(&imap.ok("GETQUOTAROOT INBOX").unwrap());
     let subscribed = listed(&imap.ok("LIST (SUBSCRIBED) \"\" \"*\"").unwrap());
     let mut mailboxes = Map::new();
-    for (name, attributes) in listed(&imap.ok("LIST \"\" \"*\"").unwrap()) {
+    let all = listed(&imap.ok("LIST \"\" \"*\"").unwrap());
+    // A name that only holds others is a later program's view of the past: it is no mailbox, and changes with the hours.
+    let is_view = |attributes: &Value| attributes.as_array().unwrap().iter().any(|word| word == "\\Noselect");
+    let views: Vec<String> = all.iter().filter(|(_, a)| is_view(a)).map(|(name, _)| name.clone()).collect();
+    for (name, attributes) in all {
+        if views.iter().any(|view| name.starts_with(view.trim_end_matches('"'))) {
+            continue;
+        }
         let mut mailbox = mailbox_seen(&mut imap, &name);
         mailbox["attributes"] = attributes;
         mailboxes.insert(name, mailbox);
