@@ -8,6 +8,7 @@
 
 mod client;
 mod corpus;
+mod letters;
 mod measure;
 mod report;
 mod rows;
@@ -127,6 +128,8 @@ enum Row {
     Index(rows::index::Engine),
     /// The index of a real store made again from its log.
     IndexRebuild(rows::index::Rebuild),
+    /// SEARCH of words and substrings in a large mailbox of varied letters, which is filled first.
+    Search(rows::search::Search),
     /// Only fdatasync of 4 KB.
     Disk,
     /// Medians of recorded lines, as JSON and Markdown.
@@ -166,6 +169,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Row::StoreCipher(row) => row.run(&common).await?,
         Row::Index(row) => row.run(&common)?,
         Row::IndexRebuild(row) => row.run(&common).await?,
+        Row::Search(row) => row.run(&common).await?,
         Row::Disk => rows::disk(&common)?,
         Row::Report(report) => return report.run(),
     };

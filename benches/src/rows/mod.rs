@@ -5,6 +5,7 @@ pub mod exists;
 pub mod flags;
 pub mod idle;
 pub mod index;
+pub mod search;
 pub mod smtp;
 pub mod store_cipher;
 pub mod store_commit;
