@@ -87,6 +87,7 @@ while [ "$run" -le "$RUNS" ]; do
     bench exists
     bench append --connections 4 --messages $((10000 / SCALE))
     bench imap-flags --messages $((100000 / SCALE))
+    bench search --messages $((100000 / SCALE))
     # Idle sessions are measured in a new process too: memory that earlier
     # load has left free inside the process would hide what they take.
     stop
