@@ -33,7 +33,8 @@ const QUEUE_WAIT: Duration = Duration::from_secs(60);
 /// The last one is where copies and moves go.
 const MAILBOXES: [&str; 3] = ["INBOX", "Box", "Other"];
 const OTHER: usize = 2;
-/// Rounds after which the whole log and index are compared; quotas are counted again after each.
+/// Rounds after which the whole log and index are compared, and a compaction ends that no kill cuts short; quotas are
+/// counted again after each round.
 const VERIFY_ROUNDS: u64 = 10;
 /// What an administrator does meanwhile.
 const CHORES: [&[&str]; 8] = [
@@ -174,9 +175,11 @@ impl Run {
         let sessions = self.compare(instance)?;
         counted(instance)?;
         if round.is_multiple_of(VERIFY_ROUNDS) {
-            let ran = instance.pli(&["store", "verify"]);
-            if ran.code != 0 {
-                return Err(format!("store verify: {}{}", ran.out, ran.err));
+            for words in [["store", "compact", "--all"].as_slice(), &["store", "verify"]] {
+                let ran = instance.pli(words);
+                if ran.code != 0 {
+                    return Err(format!("{words:?}: {}{}", ran.out, ran.err));
+                }
             }
         }
         self.stop.store(false, Ordering::SeqCst);
