@@ -67,6 +67,11 @@ impl Fixture {
             .prepare();
         private(&instance.dir.join("keys/passphrase"), passphrase.as_bytes());
         private(&instance.dir.join("keys/root.key"), &std::fs::read(self.dir.join("root.key")).unwrap());
+        // What the installation made for a store of its own is not this store's; format 1 had no such file.
+        let _ = std::fs::remove_file(instance.dir.join("keys/accounts.key"));
+        if let Ok(secrets) = std::fs::read(self.dir.join("accounts.key")) {
+            private(&instance.dir.join("keys/accounts.key"), &secrets);
+        }
         let store = instance.dir.join("store");
         std::fs::remove_dir_all(&store).unwrap();
         copy(&self.dir.join("store"), &store);

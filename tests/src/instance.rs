@@ -325,6 +325,15 @@ impl Instance {
                 std::thread::sleep(Duration::from_millis(10));
             }
         }
+        // A port accepts before the store is open; a command that came now would find no server and take the store.
+        loop {
+            let greeting = self.connect("smtp").and_then(|mut wire| wire.read());
+            if greeting.is_ok_and(|greeting| greeting.is_some_and(|line| line.starts_with(b"220"))) {
+                break;
+            }
+            assert!(running.alive() && Instant::now() < deadline, "serve did not greet:\n{}", tail(&log));
+            std::thread::sleep(Duration::from_millis(10));
+        }
         self.running = Some(running);
     }
 
