@@ -17,8 +17,8 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 pub struct StoreSpace {
     #[command(flatten)]
     place: Place,
-    /// Messages there are at any time.
-    #[arg(long, default_value_t = 10_000)]
+    /// Messages there are at any time: many segments of the log.
+    #[arg(long, default_value_t = 100_000)]
     messages: u64,
     /// Days of churn.
     #[arg(long, default_value_t = 60)]
@@ -70,11 +70,8 @@ impl StoreSpace {
         let inbox = bench.inbox(account)?;
         let archive = bench.mailbox(account, "Archive").await?;
         let (mix, mut dice) = (Mix::new(common.seed), Dice::new(common.seed));
-        let mut number = 0;
-        while number < self.messages {
-            bench.deliver(account, mix.get(&mut dice, number)).await?;
-            number += 1;
-        }
+        deliver(&bench, account, &mix, &mut dice, 0..self.messages).await?;
+        let mut number = self.messages;
         let fresh = Space::of(&bench, opening.dir())?;
         figures.set("fresh_original_mb", fresh.original as f64 / 1e6);
         figures.set("fresh_ratio", fresh.ratio());
@@ -82,10 +79,8 @@ impl StoreSpace {
         let mut worst = 0.0_f64;
         for day in 0..self.days {
             let moved = self.messages * self.churn / 1000;
-            for _ in 0..moved {
-                bench.deliver(account, mix.get(&mut dice, number)).await?;
-                number += 1;
-            }
+            deliver(&bench, account, &mix, &mut dice, number..number + moved).await?;
+            number += moved;
             churn(&bench, account, (inbox, archive), moved as usize, &mut dice).await?;
             clock.advance(DAY_MS);
             bench.store.make_due_epochs(bench.permit(Action::KeyRotate, None, false)).await?;
@@ -110,6 +105,23 @@ impl StoreSpace {
         bench.store.close();
         Ok(figures)
     }
+}
+
+/// Many to a commit, as a busy server has them.
+async fn deliver(
+    bench: &Bench,
+    account: AccountId,
+    mix: &Mix,
+    dice: &mut Dice,
+    numbers: std::ops::Range<u64>,
+) -> Result<(), Failure> {
+    let numbers: Vec<u64> = numbers.collect();
+    for group in numbers.chunks(64) {
+        let all = group.iter().map(|number| bench.deliver(account, mix.get(dice, *number)));
+        let all: Vec<_> = all.collect();
+        futures::future::try_join_all(all).await?;
+    }
+    Ok(())
 }
 
 /// A day's work of a person: old mail is filed and flagged, as much as came is deleted.
