@@ -11,7 +11,7 @@ use pli_pkcs11::{TokenKeyStore, TokenSettings};
 use zeroize::Zeroizing;
 
 use crate::config::{KeySource, Loaded};
-use crate::failure::{CANNOT_CREATE, CONFIG, Failure, NO_INPUT, NO_PERMISSION, UNAVAILABLE};
+use crate::failure::{CANNOT_CREATE, CONFIG, Failure, IO, NO_INPUT, NO_PERMISSION, UNAVAILABLE};
 use crate::process::make_files_private;
 
 /// An opened key store, and whether its file of account secrets holds none yet.
@@ -66,7 +66,12 @@ fn around(loaded: &Loaded, keys: Arc<dyn KeyStore>) -> Result<Opened, Failure> {
     let there = path.exists();
     let opened = if there { OwnSecrets::open(disk, path.clone()) } else { OwnSecrets::create(disk, path.clone()) };
     let failed = |error: CryptoError| {
-        let code = if there { CONFIG } else { CANNOT_CREATE };
+        let code = match &error {
+            _ if !there => CANNOT_CREATE,
+            // The file is well, the disk is not.
+            CryptoError::Unavailable(_) => IO,
+            _ => CONFIG,
+        };
         Failure::new(code, format!("the file of account secrets: {}: {error}", path.display()))
     };
     let secrets = opened.map_err(failed)?;
