@@ -180,6 +180,7 @@ impl Run {
                 if ran.code != 0 {
                     return Err(format!("{words:?}: {}{}", ran.out, ran.err));
                 }
+                self.chores.lock().unwrap().entry(words.join(" ")).or_default()[0] += 1;
             }
         }
         self.stop.store(false, Ordering::SeqCst);
