@@ -5,6 +5,7 @@ use std::io::Write as _;
 
 use serde_json::{Value, json};
 
+use crate::config::show_size;
 use crate::failure::Failure;
 
 /// Prints a line; a reader that has gone (`pli … | head`) is no error.
@@ -56,6 +57,24 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) {
     for row in rows {
         show(row);
     }
+}
+
+/// An answer's numbers by their names, those of bytes as sizes.
+pub fn counts(answer: &Value) {
+    let rows: Vec<(&str, String)> = answer
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, count)| {
+            let of_bytes = name.starts_with("bytes") || name.ends_with("bytes");
+            let shown = match count.as_u64() {
+                Some(bytes) if of_bytes => show_size(bytes),
+                _ => text(count, ""),
+            };
+            (name.as_str(), shown)
+        })
+        .collect();
+    fields(&rows);
 }
 
 /// Names and values, one a line.

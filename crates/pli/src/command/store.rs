@@ -1,12 +1,11 @@
-//! `pli store …`: each command in its file, and `stat`., and the way to the others.
+//! `pli store …`: `stat`, and the way to the others, each in its file.
 
 use pli_admin::Request;
 
 use crate::cli::{Global, StoreCommand};
-use crate::config::show_size;
 use crate::failure::Failure;
 use crate::link::ask;
-use crate::output::{fields, text, value};
+use crate::output::{counts, value};
 
 /// Runs it.
 pub fn run(global: &Global, command: &StoreCommand) -> Result<u8, Failure> {
@@ -31,18 +30,6 @@ fn stat(global: &Global) -> Result<(), Failure> {
         value(&answer);
         return Ok(());
     }
-    let rows: Vec<(&str, String)> = answer
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(name, count)| {
-            let shown = match count.as_u64() {
-                Some(bytes) if name.ends_with("bytes") => show_size(bytes),
-                _ => text(count, ""),
-            };
-            (name.as_str(), shown)
-        })
-        .collect();
-    fields(&rows);
+    counts(&answer);
     Ok(())
 }

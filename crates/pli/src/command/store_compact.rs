@@ -3,10 +3,9 @@
 use pli_admin::Request;
 
 use crate::cli::Global;
-use crate::config::show_size;
 use crate::failure::Failure;
 use crate::link::ask;
-use crate::output::{fields, text, value};
+use crate::output::{counts, value};
 
 /// Runs it.
 pub fn run(global: &Global, all: bool) -> Result<(), Failure> {
@@ -15,18 +14,6 @@ pub fn run(global: &Global, all: bool) -> Result<(), Failure> {
         value(&answer);
         return Ok(());
     }
-    let rows: Vec<(&str, String)> = answer
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(name, count)| {
-            let shown = match count.as_u64() {
-                Some(bytes) if name.starts_with("bytes") => show_size(bytes),
-                _ => text(count, ""),
-            };
-            (name.as_str(), shown)
-        })
-        .collect();
-    fields(&rows);
+    counts(&answer);
     Ok(())
 }
