@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use pli_crypto::Opened;
 use pli_gate::{Gate, Login, Target};
 use pli_store::StoreError;
 use pli_types::{AccountId, Action};
@@ -14,6 +15,7 @@ use tracing::{debug, warn};
 use crate::limits::{INDEX_BEHIND_MESSAGES, INDEX_REST_MS_MAX};
 use crate::message::off_worker;
 use crate::service::ImapService;
+use crate::state::{Open, Place, Selected};
 
 /// Which accounts are waited for, and the one place to work in: half a core at most goes into indexing.
 pub struct Indexing {
@@ -36,28 +38,52 @@ impl Indexing {
     }
 }
 
+/// The mail to be indexed: who looks at it, whose it is, and its keys. It lasts as long as the session does.
+#[derive(Clone)]
+pub struct Mail {
+    login: Weak<Login>,
+    keys: Weak<Opened>,
+    place: Place,
+}
+
+impl Mail {
+    /// Of a mailbox just opened.
+    pub fn new(login: &Arc<Login>, selected: &Selected) -> Self {
+        let place = Place { account: selected.account, mailbox: selected.mailbox };
+        Self { login: Arc::downgrade(login), keys: Arc::downgrade(&selected.keys), place }
+    }
+    /// Of the open mailbox.
+    pub fn of(open: &Open) -> Self {
+        Self { login: Arc::downgrade(&open.login), keys: Arc::downgrade(&open.keys), place: open.into() }
+    }
+    fn target(&self) -> Target {
+        Target { account: Some(self.place.account), mailbox: Some(self.place.mailbox), ..Target::default() }
+    }
+}
+
 /// Begins it if the index is well behind. Costs two rows.
-pub fn begin_if_behind(service: &Arc<ImapService>, login: &Arc<Login>) {
+pub fn begin_if_behind(service: &Arc<ImapService>, mail: &Mail) {
     let behind = || -> Option<u64> {
-        let permit = service.gate.admit(&login.session, Action::Search, &Target::default()).ok()?;
+        let login = mail.login.upgrade()?;
+        let permit = service.gate.admit(&login.session, Action::Search, &mail.target()).ok()?;
         service.gate.store().read(&permit).ok()?.search_behind().ok()
     };
     if behind().is_some_and(|behind| behind >= INDEX_BEHIND_MESSAGES) {
-        begin(service, login);
+        begin(service, mail);
     }
 }
 
 /// Begins it. It goes on while there is something to do and the session lasts.
-pub fn begin(service: &Arc<ImapService>, login: &Arc<Login>) {
-    let Some(account) = login.session.account() else { return };
+pub fn begin(service: &Arc<ImapService>, mail: &Mail) {
+    let account = mail.place.account;
     if !service.indexing.enter(account) {
         return;
     }
-    let (service, login) = (Arc::clone(service), Arc::downgrade(login));
+    let (service, mail) = (Arc::clone(service), mail.clone());
     tokio::spawn(async move {
         tokio::select! {
             () = service.shutdown.cancelled() => {}
-            result = run(&service, &login) => match result {
+            result = run(&service, &mail) => match result {
                 Ok(steps) => debug!(%account, steps, "search index up to date"),
                 Err(error) => warn!(%account, %error, "search index not up to date"),
             },
@@ -66,17 +92,17 @@ pub fn begin(service: &Arc<ImapService>, login: &Arc<Login>) {
     });
 }
 
-async fn run(service: &ImapService, login: &Weak<Login>) -> Result<u64, StoreError> {
+async fn run(service: &ImapService, mail: &Mail) -> Result<u64, StoreError> {
     let mut steps = 0_u64;
     loop {
         let Ok(_place) = service.indexing.place.acquire().await else { return Ok(steps) };
         // A session that ended takes its keys with it.
-        let Some(login) = login.upgrade() else { return Ok(steps) };
+        let (Some(login), Some(keys)) = (mail.login.upgrade(), mail.keys.upgrade()) else { return Ok(steps) };
         let begun = service.clock.monotonic();
-        if !step(&service.gate, &login).await? {
+        if !step(&service.gate, &login, &keys, mail).await? {
             return Ok(steps);
         }
-        drop(login);
+        drop((login, keys));
         steps = steps.saturating_add(1);
         let took = service.clock.monotonic().saturating_sub(begun);
         tokio::time::sleep(took.min(Duration::from_millis(INDEX_REST_MS_MAX))).await;
@@ -84,11 +110,11 @@ async fn run(service: &ImapService, login: &Weak<Login>) -> Result<u64, StoreErr
 }
 
 /// One step; false when there is nothing to do.
-async fn step(gate: &Gate, login: &Login) -> Result<bool, StoreError> {
+async fn step(gate: &Gate, login: &Login, keys: &Opened, mail: &Mail) -> Result<bool, StoreError> {
     // Asked again each time: the account may be suspended meanwhile.
-    let Ok(permit) = gate.admit(&login.session, Action::Search, &Target::default()) else { return Ok(false) };
+    let Ok(permit) = gate.admit(&login.session, Action::Search, &mail.target()) else { return Ok(false) };
     let store = gate.store().clone();
-    match off_worker(|| store.index_step(&permit, &login.keys))? {
+    match off_worker(|| store.index_step(&permit, keys))? {
         None => Ok(false),
         Some(step) => store.commit_index(&permit, step).await.map(|()| true),
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use pli_gate::{Login, Target};
 use pli_imap_proto::{Code, Command, CommandBody, CommandError, Refusal, Status, Tag};
 use pli_store::{Entry, Permit, Store, StoreError};
-use pli_types::{Action, MailboxId, SessionInfo};
+use pli_types::{Action, SessionInfo};
 use tracing::{debug, error, info, warn};
 
 use crate::command;
@@ -15,7 +15,7 @@ use crate::fail::{Fail, Reply, level, reply};
 use crate::limits::{BAD_COMMANDS_COUNT_MAX, LOGIN_TIMES_MAX};
 use crate::picture::Show;
 use crate::service::ImapService;
-use crate::state::{Enabled, Open, Selected, State};
+use crate::state::{Enabled, Open, Place, Selected, State};
 use crate::table::{self, Need, Row, Tells};
 use crate::wire::{Step, Stream, Wire};
 
@@ -289,16 +289,18 @@ impl Session {
     }
 
     /// Logs, counts and records messages that were found not to open; each comes here once.
-    pub(crate) fn tell_damaged(&mut self, action: Action, mailbox: MailboxId, damaged: Vec<(Entry, StoreError)>) {
+    pub(crate) fn tell_damaged(&mut self, action: Action, place: impl Into<Place>, damaged: Vec<(Entry, StoreError)>) {
+        let Place { account, mailbox } = place.into();
         for (entry, error) in damaged {
             let session = self.info.id;
             error!(%session, %mailbox, uid = %entry.uid, email = %entry.email, %error, "a message is damaged; a placeholder is served");
             self.counts.damaged = self.counts.damaged.saturating_add(1);
             let Ok(login) = self.login() else { continue };
-            let about = Target { account: Some(login.account), mailbox: Some(mailbox), ..Target::default() };
+            let about = Target { account: Some(account), mailbox: Some(mailbox), ..Target::default() };
             let gate = &self.service.gate;
             let Ok(permit) = gate.admit(&login.session, action, &about) else { continue };
-            let event = gate.event(&login.session, action).uid(entry.uid).failed("damaged", "a placeholder was served");
+            let event = gate.event(&login.session, action).account(account).uid(entry.uid);
+            let event = event.failed("damaged", "a placeholder was served");
             gate.store().note(permit, event);
         }
     }
@@ -361,6 +363,8 @@ impl Session {
         match &self.state {
             State::Selected { login, selected } => Ok(Open {
                 login: Arc::clone(login),
+                account: selected.account,
+                keys: Arc::clone(&selected.keys),
                 mailbox: selected.mailbox,
                 picture: Arc::clone(&selected.picture),
                 read_only: selected.read_only,
@@ -397,11 +401,12 @@ impl Session {
     }
 
     /// Asks the gate about a mailbox.
-    pub(crate) fn admit_on(&self, action: Action, mailbox: MailboxId) -> Result<Permit, Fail> {
-        self.admit(action, &Target { mailbox: Some(mailbox), ..Target::default() })
+    pub(crate) fn admit_on(&self, action: Action, place: impl Into<Place>) -> Result<Permit, Fail> {
+        let Place { account, mailbox } = place.into();
+        self.admit(action, &Target { account: Some(account), mailbox: Some(mailbox), ..Target::default() })
     }
 
-    /// Asks the gate about the account.
+    /// Asks the gate about the session's own account.
     pub(crate) fn admit_any(&self, action: Action) -> Result<Permit, Fail> {
         self.admit(action, &Target::default())
     }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use pli_crypto::Opened;
 use pli_gate::Login;
-use pli_store::{Moment, Permit, Reader, Snapshot, Store, StoreError, View};
-use pli_types::{MailboxId, ModSeq, Uid};
+use pli_store::{Mailbox, Moment, Permit, Reader, Snapshot, Store, StoreError, View};
+use pli_types::{AccountId, MailboxId, ModSeq, Uid};
 use tokio::sync::watch;
 
 /// RFC 9051 §3.
@@ -30,8 +31,33 @@ pub enum State {
     Logout,
 }
 
+/// A mailbox and whose it is: what a command asks the gate about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Whose mail it is; not always the session's own.
+    pub account: AccountId,
+    /// Which mailbox.
+    pub mailbox: MailboxId,
+}
+
+impl From<&Mailbox> for Place {
+    fn from(mailbox: &Mailbox) -> Self {
+        Self { account: mailbox.account, mailbox: mailbox.id }
+    }
+}
+
+impl From<&Open> for Place {
+    fn from(open: &Open) -> Self {
+        Self { account: open.account, mailbox: open.mailbox }
+    }
+}
+
 /// An open mailbox.
 pub struct Selected {
+    /// Whose mail it is.
+    pub account: AccountId,
+    /// The keys that open it: the login's own, or those of another's mail.
+    pub keys: Arc<Opened>,
     /// Which.
     pub mailbox: MailboxId,
     /// EXAMINE, or of the past.
@@ -68,6 +94,10 @@ pub struct Enabled {
 pub struct Open {
     /// Who.
     pub login: Arc<Login>,
+    /// Whose mail it is.
+    pub account: AccountId,
+    /// The keys that open it.
+    pub keys: Arc<Opened>,
     /// Which.
     pub mailbox: MailboxId,
     /// The picture at the command's start.

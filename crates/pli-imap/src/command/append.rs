@@ -9,7 +9,7 @@ use pli_imap_proto::{
     Announced, AppendMeta, AppendPrefix, Code, CommandError, Status, Tag, parse_append_end, parse_append_next,
     parse_append_prefix,
 };
-use pli_store::{AppendMessage, Mailbox};
+use pli_store::{AppendMessage, Mailbox, Permit};
 use pli_types::{Action, ByteCount};
 
 use super::find_target;
@@ -121,9 +121,13 @@ fn fits(session: &Session, mailbox: &Mailbox, announced: Announced, total: u64, 
     admit(session, mailbox, total)
 }
 
+fn leave(session: &Session, mailbox: &Mailbox, adds: u64) -> Result<Permit, Fail> {
+    let about = Target { account: Some(mailbox.account), mailbox: Some(mailbox.id), adds: ByteCount::new(adds) };
+    session.admit(Action::Append, &about)
+}
+
 fn admit(session: &Session, mailbox: &Mailbox, adds: u64) -> Result<(), Fail> {
-    let about = Target { mailbox: Some(mailbox.id), adds: ByteCount::new(adds), ..Target::default() };
-    session.admit(Action::Append, &about).map(drop)
+    leave(session, mailbox, adds).map(drop)
 }
 
 /// Reads the announced bytes, for as long as there is memory for them: a share grows by what has come, so that nobody
@@ -179,8 +183,7 @@ async fn commit(session: &mut Session, mailbox: &Mailbox, messages: Vec<(AppendM
     let login = session.login()?;
     let store = session.store();
     let total = messages.iter().map(|(_, bytes)| bytes.len() as u64).sum();
-    let about = Target { mailbox: Some(mailbox.id), adds: ByteCount::new(total), ..Target::default() };
-    let permit = session.admit(Action::Append, &about)?;
+    let permit = leave(session, mailbox, total)?;
     let prepared = crate::message::off_worker(|| {
         messages
             .into_iter()

@@ -10,7 +10,7 @@ pub async fn close(session: &mut Session) -> Result<Reply, Fail> {
     let open = session.open()?;
     // RFC 9051 §6.4.1: expunges without a word, and not at all after EXAMINE.
     if !open.read_only {
-        let permit = session.admit_on(Action::Expunge, open.mailbox)?;
+        let permit = session.admit_on(Action::Expunge, &open)?;
         match session.store().expunge(permit, open.mailbox, None).await {
             // The mailbox was deleted meanwhile: there is nothing to expunge.
             Ok(_) | Err(pli_store::StoreError::NoMailbox) => {}

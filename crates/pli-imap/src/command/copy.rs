@@ -1,9 +1,8 @@
 //! COPY and UID COPY. RFC 9051 §6.4.7, RFC 4315 §3 (COPYUID).
 
-use pli_gate::Target;
 use pli_imap_proto::MessageSet;
 use pli_store::Copied;
-use pli_types::{Action, ByteCount, MailboxName, Uid};
+use pli_types::{Action, MailboxName, Uid};
 
 use super::find_target;
 use crate::fail::{Fail, Reply, ReplyCode};
@@ -18,14 +17,12 @@ pub async fn run(session: &mut Session, uid: bool, set: &MessageSet, name: &Mail
     }
     if let Some(moment) = &open.past {
         // What is gone comes back as a new message: the store takes it from the quota, or refuses.
-        let about = Target { mailbox: Some(target.id), ..Target::default() };
-        let permit = session.admit(Action::Restore, &about)?;
+        let permit = session.admit_on(Action::Restore, &target)?;
         let copied = session.store().restore(permit, moment, open.mailbox, uids, target.id).await?.value;
         return Ok(reply(copied));
     }
     // A message that stands in two mailboxes of an account counts once against its quota: COPY adds nothing.
-    let about = Target { mailbox: Some(open.mailbox), adds: ByteCount::new(0), ..Target::default() };
-    let permit = session.admit(Action::Copy, &about)?;
+    let permit = session.admit_on(Action::Copy, &open)?;
     let copied = session.store().copy(permit, open.mailbox, uids, target.id).await?.value;
     Ok(reply(copied))
 }

@@ -13,7 +13,7 @@ pub async fn run(session: &mut Session, name: &MailboxName) -> Result<Reply, Fai
         return Err(Fail::No(Some(Code::Cannot), "INBOX cannot be deleted"));
     }
     let mailbox = find(session, name)?;
-    let permit = session.admit_on(Action::Delete, mailbox.id)?;
+    let permit = session.admit_on(Action::Delete, &mailbox)?;
     session.store().delete_mailbox(permit, mailbox.id).await?;
     leave(session, mailbox.id);
     Ok(Reply::ok("Deleted"))

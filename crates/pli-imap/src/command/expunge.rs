@@ -17,7 +17,7 @@ pub async fn run(session: &mut Session, uids: Option<MessageSet>) -> Result<Repl
         None => None,
         Some(set) => Some(pick(&open.picture, true, set, &saved)?.uid_list(&open.picture)),
     };
-    let permit = session.admit_on(Action::Expunge, open.mailbox)?;
+    let permit = session.admit_on(Action::Expunge, &open)?;
     session.store().expunge(permit, open.mailbox, only).await?;
     // What is gone is told before the tagged answer, by this row's `Tells::All`.
     session.tell(true);

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pli_gate::Login;
+use pli_crypto::Opened;
 use pli_imap_proto::{Code, FetchItem, MessageSet, Out};
 use pli_store::{Entry, FlagMode, Listed, Reader, Snapshot, StoreError};
-use pli_types::{Action, EmailId, FlagSet, MailboxId, ModSeq, SystemFlag, Uid};
+use pli_types::{Action, EmailId, FlagSet, ModSeq, SystemFlag, Uid};
 
 use crate::fail::{Fail, Reply, ReplyCode};
 use crate::limits::{BATCH_MESSAGES, FLUSH_BYTES, HOLE_BYTES, LISTED_MESSAGES, LISTED_MESSAGES_FIRST};
@@ -19,6 +19,7 @@ use crate::pick::{Picked, pick};
 use crate::picture::{FlagPrinter, Show};
 use crate::placeholder::hole;
 use crate::session::Session;
+use crate::state::Place;
 
 /// What the items ask of the store.
 #[derive(Clone, Copy, Default)]
@@ -110,13 +111,13 @@ pub async fn run(
     let items = each_once(items);
     let plan = Plan::new(&items, open.read_only);
     let action = if plan.content { Action::FetchContent } else { Action::FetchMetadata };
-    let permit = session.admit_on(action, open.mailbox)?;
+    let permit = session.admit_on(action, &open)?;
     let store = session.store();
     let reader = open.reader(&store, &permit)?;
     if vanished && let Some(since) = changed_since {
         write_vanished(session, reader, set, since)?;
     }
-    let fetch = Fetch { reader, login: &open.login, mailbox: open.mailbox, items: &items, plan };
+    let fetch = Fetch { reader, keys: &open.keys, place: Place::from(&open), items: &items, plan };
     let trouble = fetch.all(session, &open.picture, &picked, changed_since).await?;
     finish(trouble, uid)
 }
@@ -169,8 +170,8 @@ enum Turn {
 
 struct Fetch<'a> {
     reader: Reader<'a>,
-    login: &'a Arc<Login>,
-    mailbox: MailboxId,
+    keys: &'a Opened,
+    place: Place,
     items: &'a [FetchItem],
     plan: Plan,
 }
@@ -214,7 +215,7 @@ impl Fetch<'_> {
                 }
             } else {
                 let emails: Vec<EmailId> = batch.iter().map(|(_, entry)| entry.email).collect();
-                let summaries = self.plan.summary.then_some(&*self.login.keys);
+                let summaries = self.plan.summary.then_some(self.keys);
                 let listed = off_worker(|| self.reader.list(&emails, summaries))?;
                 for ((number, entry), listed) in batch.iter().zip(listed) {
                     let told = seen.contains(&entry.uid);
@@ -237,11 +238,11 @@ impl Fetch<'_> {
         if unseen.is_empty() {
             return Ok(unseen);
         }
-        let permit = session.admit_on(Action::Store, self.mailbox)?;
+        let permit = session.admit_on(Action::Store, self.place)?;
         let flags: FlagSet = [SystemFlag::Seen].into_iter().collect();
         let uids = unseen.iter().copied().collect();
         let store = session.store();
-        store.change_flags(permit, self.mailbox, uids, FlagMode::Add, flags, None).await?;
+        store.change_flags(permit, self.place.mailbox, uids, FlagMode::Add, flags, None).await?;
         // Their FLAGS go with their FETCH answers below.
         session
             .tell_showing(false, |entry| (true, if unseen.contains(&entry.uid) { Show::Nothing } else { Show::Flags }));
@@ -296,7 +297,7 @@ impl Fetch<'_> {
             turn = match (error, turn) {
                 // Its rows are gone, and nobody has expunged it.
                 (error @ StoreError::NoMessage, Turn::First | Turn::Again)
-                    if self.reader.stands(self.mailbox, entry.uid)? =>
+                    if self.reader.stands(self.place.mailbox, entry.uid)? =>
                 {
                     self.note_damage(session, entry, error);
                     Turn::Placeholder
@@ -327,7 +328,7 @@ impl Fetch<'_> {
     fn note_damage(&self, session: &mut Session, entry: &Entry, error: StoreError) {
         if self.reader.mark_damaged(entry.email) {
             let action = if self.plan.content { Action::FetchContent } else { Action::FetchMetadata };
-            session.tell_damaged(action, self.mailbox, vec![(*entry, error)]);
+            session.tell_damaged(action, self.place, vec![(*entry, error)]);
         }
     }
 
@@ -343,7 +344,7 @@ impl Fetch<'_> {
         sent: &mut bool,
         trouble: &mut Trouble,
     ) -> Result<(), Fail> {
-        let keys = &self.login.keys;
+        let keys = self.keys;
         let mut message = match turn {
             Turn::Placeholder => Message::placeholder(self.reader, keys, entry.email)?,
             Turn::First | Turn::Again => match listed {

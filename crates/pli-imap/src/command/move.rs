@@ -17,7 +17,7 @@ pub async fn run(session: &mut Session, uid: bool, set: &MessageSet, name: &Mail
     if uids.is_empty() {
         return Ok(Reply::ok("Nothing to move"));
     }
-    let permit = session.admit_on(Action::Move, open.mailbox)?;
+    let permit = session.admit_on(Action::Move, &open)?;
     let moved = session.store().move_messages(permit, open.mailbox, uids, target.id).await?.value;
     if !moved.uids.is_empty() {
         // RFC 6851 §4.3: COPYUID in an untagged OK, before the EXPUNGEs.

@@ -1,8 +1,9 @@
 //! GETQUOTA and GETQUOTAROOT. RFC 9208 §4.1. One root for the whole account, with the empty name.
 
+use pli_gate::Target;
 use pli_imap_proto::{Code, QuotaResource};
 use pli_store::Quota;
-use pli_types::{Action, MailboxName};
+use pli_types::{AccountId, Action, MailboxName};
 
 use crate::fail::{Fail, Reply};
 use crate::session::Session;
@@ -11,7 +12,7 @@ use crate::session::Session;
 const ROOT: &str = "";
 
 pub fn get(session: &mut Session, root: &str) -> Result<Reply, Fail> {
-    let quota = read(session)?;
+    let quota = read(session, session.login()?.account)?;
     if root != ROOT || !is_limited(&quota) {
         return Err(Fail::No(Some(Code::NonExistent), "No such quota root"));
     }
@@ -21,8 +22,8 @@ pub fn get(session: &mut Session, root: &str) -> Result<Reply, Fail> {
 
 pub fn root(session: &mut Session, name: &MailboxName) -> Result<Reply, Fail> {
     // RFC 9208 §4.1.3: the mailbox need not exist, but the answer for one that does not would help nobody.
-    super::find(session, name)?;
-    let quota = read(session)?;
+    let mailbox = super::find(session, name)?;
+    let quota = read(session, mailbox.account)?;
     if is_limited(&quota) {
         session.wire.out.quota_root(name.as_str(), &[ROOT]);
         write(session, &quota);
@@ -33,8 +34,8 @@ pub fn root(session: &mut Session, name: &MailboxName) -> Result<Reply, Fail> {
     Ok(Reply::ok("GETQUOTAROOT done"))
 }
 
-fn read(session: &Session) -> Result<Quota, Fail> {
-    let permit = session.admit_any(Action::GetQuota)?;
+fn read(session: &Session, account: AccountId) -> Result<Quota, Fail> {
+    let permit = session.admit(Action::GetQuota, &Target { account: Some(account), ..Target::default() })?;
     Ok(session.service.gate.quota(&permit)?)
 }
 

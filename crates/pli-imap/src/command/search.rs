@@ -6,7 +6,7 @@ use pli_store::{Entry, Reader, Snapshot, StoreError};
 use pli_types::{Action, ModSeq};
 
 use crate::fail::{Fail, Reply};
-use crate::indexing;
+use crate::indexing::{self, Mail};
 use crate::limits::{BATCH_MESSAGES, INDEX_ASK_MESSAGES_MIN, INDEX_BEHIND_MESSAGES};
 use crate::message::{Message, off_worker, retried};
 use crate::search::{Candidate, Ground, Test, compile};
@@ -82,14 +82,14 @@ fn names_modseq(key: &SearchKey) -> bool {
 /// The messages that pass, in the picture's order.
 pub async fn find(session: &mut Session, search: &Search) -> Result<Vec<(u32, Entry)>, Fail> {
     let open = session.open()?;
-    let permit = session.admit_on(Action::Search, open.mailbox)?;
+    let permit = session.admit_on(Action::Search, &open)?;
     let saved = session.selected().map(|selected| selected.saved.clone()).unwrap_or_default();
     let now = session.service.clock.now();
     let ground = Ground { picture: &open.picture, saved: &saved, now };
     let mut test = compile(&search.key, search.charset.as_deref(), &ground)?;
     let store = session.store();
     let reader = open.reader(&store, &permit)?;
-    let keys = &open.login.keys;
+    let keys = &open.keys;
     let finder = Finder { reader, keys };
     // The index is of the present: what a message of the past says is read from it.
     let indexed = open.past.is_none();
@@ -101,11 +101,11 @@ pub async fn find(session: &mut Session, search: &Search) -> Result<Vec<(u32, En
     while entries.peek().is_some() {
         let mut turn = || finder.turn(&test, &mut entries, &mut so_far);
         if test.cost() == 0 { turn() } else { off_worker(turn) }?;
-        session.tell_damaged(Action::Search, open.mailbox, std::mem::take(&mut so_far.damaged));
+        session.tell_damaged(Action::Search, &open, std::mem::take(&mut so_far.damaged));
         tokio::task::yield_now().await;
     }
     if indexed && so_far.unknown >= INDEX_BEHIND_MESSAGES {
-        indexing::begin(&session.service, &open.login);
+        indexing::begin(&session.service, &Mail::of(&open));
     }
     Ok(so_far.found)
 }

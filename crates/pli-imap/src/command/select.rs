@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::status::mailbox_id;
 use crate::fail::{Fail, Reply, ReplyCode};
-use crate::indexing;
+use crate::indexing::{self, Mail};
 use crate::past::{Located, locate};
 use crate::picture::{FlagPrinter, Show, write_flag_lines, write_flags};
 use crate::session::Session;
@@ -38,7 +38,7 @@ pub async fn run(
     };
     // RFC 9051 §6.3.2: SELECT of what cannot be changed is answered as read-only.
     let read_only = read_only || past.is_some();
-    let permit = session.admit_on(Action::Select, mailbox.id)?;
+    let permit = session.admit_on(Action::Select, &mailbox)?;
     let store = session.store();
     let reader = match &past {
         None => store.read(&permit)?,
@@ -48,6 +48,8 @@ pub async fn run(
     let mut current = view.subscribe();
     let picture = current.borrow_and_update().clone();
     let selected = Selected {
+        account: mailbox.account,
+        keys: Arc::clone(&login.keys),
         mailbox: mailbox.id,
         read_only,
         past: past.clone(),
@@ -58,7 +60,7 @@ pub async fn run(
         saved: Vec::new(),
     };
     write_mailbox(session, &mailbox, &selected);
-    indexing::begin_if_behind(&session.service, &login);
+    indexing::begin_if_behind(&session.service, &Mail::new(&login, &selected));
     if let Some(qresync) = qresync {
         resynchronise(session, reader, &selected, &qresync)?;
     }

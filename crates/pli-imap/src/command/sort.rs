@@ -61,10 +61,10 @@ fn compare(criteria: &[(SortKey, bool)], a: &Row, b: &Row) -> Ordering {
 
 async fn read(session: &mut Session, criteria: &[(SortKey, bool)], found: Vec<(u32, Entry)>) -> Result<Vec<Row>, Fail> {
     let open = session.open()?;
-    let permit = session.admit_on(Action::Search, open.mailbox)?;
+    let permit = session.admit_on(Action::Search, &open)?;
     let store = session.store();
     let reader = open.reader(&store, &permit)?;
-    let keys = &open.login.keys;
+    let keys = &open.keys;
     let needs_summary = criteria.iter().any(|(key, _)| !matches!(key, SortKey::Arrival | SortKey::Size));
     let mut rows = Vec::with_capacity(found.len());
     for batch in found.chunks(BATCH_MESSAGES) {
@@ -87,7 +87,7 @@ async fn read(session: &mut Session, criteria: &[(SortKey, bool)], found: Vec<(u
             }
             Ok(())
         })?;
-        session.tell_damaged(Action::Search, open.mailbox, damaged);
+        session.tell_damaged(Action::Search, &open, damaged);
         tokio::task::yield_now().await;
     }
     Ok(rows)

@@ -65,7 +65,7 @@ fn deleted_bytes(session: &Session, mailbox: &Mailbox, moment: Option<&Moment>) 
     if mailbox.deleted == 0 {
         return Ok(0);
     }
-    let permit = session.admit_on(Action::List, mailbox.id)?;
+    let permit = session.admit_on(Action::List, mailbox)?;
     let store = session.store();
     let reader = match moment {
         None => store.read(&permit)?,

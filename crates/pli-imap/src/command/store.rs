@@ -43,7 +43,7 @@ pub async fn run(session: &mut Session, uid: bool, set: &MessageSet, change: Cha
         StoreAction::Add => FlagMode::Add,
         StoreAction::Remove => FlagMode::Remove,
     };
-    let permit = session.admit_on(Action::Store, open.mailbox)?;
+    let permit = session.admit_on(Action::Store, &open)?;
     let store = session.store();
     let flagged =
         store.change_flags(permit, open.mailbox, uids, mode, change.flags.clone(), change.unchanged_since).await?.value;

@@ -33,10 +33,10 @@ pub async fn run(session: &mut Session, uid: bool, algorithm: ThreadAlgorithm, s
 
 async fn read(session: &mut Session, uid: bool, found: Vec<(u32, Entry)>) -> Result<Vec<Item>, Fail> {
     let open = session.open()?;
-    let permit = session.admit_on(Action::Search, open.mailbox)?;
+    let permit = session.admit_on(Action::Search, &open)?;
     let store = session.store();
     let reader = open.reader(&store, &permit)?;
-    let keys = &open.login.keys;
+    let keys = &open.keys;
     let mut items = Vec::with_capacity(found.len());
     for batch in found.chunks(BATCH_MESSAGES) {
         let mut damaged = Vec::new();
@@ -52,7 +52,7 @@ async fn read(session: &mut Session, uid: bool, found: Vec<(u32, Entry)>) -> Res
             }
             Ok(())
         })?;
-        session.tell_damaged(Action::Search, open.mailbox, damaged);
+        session.tell_damaged(Action::Search, &open, damaged);
         tokio::task::yield_now().await;
     }
     Ok(items)
