@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{Outcome, run};
 
 /// Crate, and what it may use directly; indirect use follows.
-const ROWS: [(&str, &[&str]); 20] = [
+const ROWS: [(&str, &[&str]); 21] = [
     ("pli-types", &[]),
     ("pli-io", &["pli-types"]),
     ("pli-crypto", &["pli-types"]),
@@ -18,8 +18,9 @@ const ROWS: [(&str, &[&str]); 20] = [
     ("pli-audit", &["pli-types", "pli-crypto"]),
     ("pli-search", &["pli-mime"]),
     ("pli-store", &["pli-types", "pli-crypto", "pli-mime", "pli-audit", "pli-search"]),
+    ("pli-sasl", &["pli-crypto"]),
     ("pli-directory", &["pli-types", "pli-crypto", "pli-store"]),
-    ("pli-gate", &["pli-types", "pli-audit", "pli-directory", "pli-store"]),
+    ("pli-gate", &["pli-types", "pli-audit", "pli-directory", "pli-store", "pli-sasl"]),
     ("pli-net", &["pli-types"]),
     ("pli-imap-proto", &["pli-types"]),
     ("pli-imap", &["pli-imap-proto", "pli-gate", "pli-store", "pli-mime", "pli-net"]),

@@ -39,6 +39,11 @@ const BUFFERS_MAX: usize = 2;
 /// Letters and digits without those that are taken for one another: 0 O o, 1 I i l.
 const ALPHABET: &[u8; 55] = b"abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
+/// The same without capitals.
+pub(crate) const APP_ALPHABET: &[u8; 31] = b"abcdefghjkmnpqrstuvwxyz23456789";
+/// Length of a password for one device.
+pub(crate) const APP_PASSWORD_CHARS: usize = 24;
+
 struct Pool {
     state: Mutex<PoolState>,
     freed: Condvar,
@@ -168,10 +173,14 @@ pub fn hash_password(password: &SecretString) -> Result<String> {
     Ok(phc)
 }
 
+/// A password's entry: the PHC string alone, or with the verifier of SCRAM behind a blank.
+pub(crate) const ENTRY_SEPARATOR: char = ' ';
+
 /// Whether the password is the one that was hashed. Compares in constant time. A string that is no PHC string of
 /// Argon2, or whose parameters are out of bounds, takes a dummy's time and is false.
 #[must_use]
-pub fn verify_password(password: &SecretString, phc: &str) -> bool {
+pub fn verify_password(password: &SecretString, entry: &str) -> bool {
+    let phc = entry.split(ENTRY_SEPARATOR).next().unwrap_or_default();
     let Some(Parsed { algorithm, version, params, salt, hash }) = Parsed::parse(phc) else {
         dummy_verify(password);
         return false;
@@ -192,13 +201,22 @@ pub fn dummy_verify(password: &SecretString) {
 
 /// A random password of 20 letters and digits, none of which is taken for another: 115 bits.
 pub fn generate_password() -> Result<SecretString> {
-    let mut text = Zeroizing::new(String::with_capacity(GENERATED_PASSWORD_CHARS));
+    generate(ALPHABET, GENERATED_PASSWORD_CHARS)
+}
+
+/// A random password for one device, of small letters and digits: easily typed on a telephone. 24 of 31: 118 bits.
+pub fn generate_app_password() -> Result<SecretString> {
+    generate(APP_ALPHABET, APP_PASSWORD_CHARS)
+}
+
+fn generate(alphabet: &[u8], chars: usize) -> Result<SecretString> {
+    let mut text = Zeroizing::new(String::with_capacity(chars));
     let mut bytes = Zeroizing::new([0_u8; 64]);
-    while text.len() < GENERATED_PASSWORD_CHARS {
+    while text.len() < chars {
         fill(bytes.as_mut())?;
         // Six bits, and again where they are beyond the alphabet: each character equally likely.
-        let letters = bytes.iter().filter_map(|b| ALPHABET.get(usize::from(b & 63)));
-        for letter in letters.take(GENERATED_PASSWORD_CHARS - text.len()) {
+        let letters = bytes.iter().filter_map(|b| alphabet.get(usize::from(b & 63)));
+        for letter in letters.take(chars - text.len()) {
             text.push(char::from(*letter));
         }
     }
