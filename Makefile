@@ -9,13 +9,14 @@ export CARGO_TARGET_DIR
 # The binary's place, absolute or below this directory.
 PLI := $(CARGO_TARGET_DIR)/release/pli
 
-.PHONY: help run build test bench bench-store crash faults fuzz
+.PHONY: help run build test bench bench-store bench-imap crash faults fuzz
 
 help:
 	@echo 'make run    build, make ./$(RUN_DIR) on first use, and serve until Ctrl-C'
 	@echo 'make test   every check and test (cargo xtask ci)'
 	@echo 'make bench  the figures: benches/results/DATE.json and .md'
 	@echo 'make bench-store  the same of the store by itself: benches/results/store-DATE.json and .md'
+	@echo 'make bench-imap  IMAP beside Dovecot, as root: benches/results/imap-DATE.json and .md'
 	@echo 'make crash ROUNDS=1000   kill -9 and restart, that many times'
 	@echo 'make faults ROUNDS=1000  the same, and the store on a disk that fails in every way'
 	@echo 'make fuzz SECONDS_EACH=600   the parsers of outside bytes, that long each'
@@ -40,6 +41,9 @@ bench: build
 
 bench-store:
 	benches/store.sh
+
+bench-imap:
+	benches/imap.sh
 
 crash:
 	PLI_CRASH_ROUNDS=$(ROUNDS) $(CARGO) xtask crash

@@ -104,6 +104,15 @@ impl Target {
         Ok(connection)
     }
 
+    /// An LMTP session after LHLO (RFC 2033).
+    pub async fn lmtp(&self) -> Result<Connection, Failure> {
+        let mut connection = Connection::over(self.tcp().await?);
+        connection.reply("220").await?;
+        connection.send(b"LHLO bench.example.net\r\n").await?;
+        connection.reply("250").await?;
+        Ok(connection)
+    }
+
     /// An IMAP session after LOGIN.
     pub async fn imap(&self, user: &str, password: &str) -> Result<Connection, Failure> {
         let stream = self.tcp().await?;
@@ -204,6 +213,17 @@ impl Connection {
                 Some(rest) if rest.starts_with("OK") => return Ok(lines),
                 Some(rest) => return Err(format!("{}: {rest}", text.split(' ').next().unwrap_or("")).into()),
                 None => lines.push(line),
+            }
+        }
+    }
+
+    /// Reads to the tagged answer of a command that was sent before, which must be OK.
+    pub async fn answered(&mut self, tag: &str) -> Result<(), Failure> {
+        loop {
+            let line = self.line().await?;
+            if let Some(rest) = line.strip_prefix(tag.as_bytes()).and_then(|rest| rest.strip_prefix(b" ")) {
+                let good = rest.starts_with(b"OK");
+                return if good { Ok(()) } else { Err(String::from_utf8_lossy(&line).into_owned().into()) };
             }
         }
     }

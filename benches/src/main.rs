@@ -12,7 +12,9 @@ mod letters;
 mod measure;
 mod report;
 mod rows;
+mod side;
 mod store;
+mod talk;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -93,6 +95,11 @@ impl Common {
     fn imap(&self) -> Result<Target, Failure> {
         Target::new(self.host, self.imap_port, &self.name, self.ca.as_deref(), Security::Tls)
     }
+
+    /// LMTP is in the clear: it stays on the machine.
+    fn lmtp(&self, port: u16) -> Result<Target, Failure> {
+        Target::new(self.host, port, &self.name, None, Security::None)
+    }
 }
 
 /// One row.
@@ -130,6 +137,8 @@ enum Row {
     IndexRebuild(rows::index::Rebuild),
     /// SEARCH of words and substrings in a large mailbox of varied letters, which is filled first.
     Search(rows::search::Search),
+    /// Rows in which another IMAP server stands beside.
+    Side(side::Side),
     /// Only fdatasync of 4 KB.
     Disk,
     /// Medians of recorded lines, as JSON and Markdown.
@@ -170,6 +179,10 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Row::Index(row) => row.run(&common)?,
         Row::IndexRebuild(row) => row.run(&common).await?,
         Row::Search(row) => row.run(&common).await?,
+        Row::Side(row) => match row.run(&common).await? {
+            Some(figures) => figures,
+            None => return Ok(()),
+        },
         Row::Disk => rows::disk(&common)?,
         Row::Report(report) => return report.run(),
     };

@@ -70,6 +70,38 @@ pub fn memory_of(pid: u32) -> Result<Memory, Failure> {
     Ok(Memory { rss_kb: field("Rss:")?, pss_kb: field("Pss:")? })
 }
 
+/// The same of a process and all that it has started, summed: pages that they share count once in PSS.
+pub fn memory_of_all(pid: u32) -> Result<Memory, Failure> {
+    let mut all = memory_of(pid)?;
+    for child in children(pid)? {
+        // One that has ended meanwhile takes nothing.
+        if let Ok(memory) = memory_of(child) {
+            all.rss_kb += memory.rss_kb;
+            all.pss_kb += memory.pss_kb;
+        }
+    }
+    Ok(all)
+}
+
+/// Every process that this one has started, and theirs.
+fn children(pid: u32) -> Result<Vec<u32>, Failure> {
+    let mut parents = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let Some(number) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Ok(text) = std::fs::read_to_string(format!("/proc/{number}/stat")) else { continue };
+        let parent =
+            text.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)).and_then(|word| word.parse().ok());
+        parents.extend(parent.map(|parent: u32| (parent, number)));
+    }
+    let (mut found, mut at) = (vec![pid], 0);
+    while let Some(parent) = found.get(at).copied() {
+        found.extend(parents.iter().filter(|(of, _)| *of == parent).map(|(_, child)| *child));
+        at += 1;
+    }
+    found.remove(0);
+    Ok(found)
+}
+
 /// The most resident memory that a process has had, in KB.
 pub fn peak_of(pid: u32) -> Result<f64, Failure> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -121,6 +153,19 @@ pub fn raise_open_files() -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_of_a_family() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let own = std::process::id();
+        let seen = children(own).unwrap();
+        let (alone, all) = (memory_of(own).unwrap(), memory_of_all(own).unwrap());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(seen.contains(&child.id()));
+        assert!(all.rss_kb > alone.rss_kb / 2.0);
+        assert!(!children(own).unwrap().contains(&child.id()));
+    }
 
     #[test]
     fn percentiles() {

@@ -27,6 +27,21 @@ impl Figures {
         self.settings.insert(name.to_owned(), value.to_string());
     }
 
+    /// Which row it is.
+    pub fn row(&self) -> &str {
+        &self.row
+    }
+
+    /// A setting that was noted.
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.settings.get(name).map(String::as_str)
+    }
+
+    /// All figures.
+    pub fn all(&self) -> &BTreeMap<String, f64> {
+        &self.figures
+    }
+
     /// A figure that was set.
     pub fn get(&self, name: &str) -> Option<f64> {
         self.figures.get(name).copied()

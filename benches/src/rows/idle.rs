@@ -35,14 +35,14 @@ impl Idle {
         // for what a session costs; they stay open to the end.
         let mut all = self.open(common, 0..common.accounts).await?;
         self.settle().await;
-        let before = measure::memory_of(pid)?;
+        let before = measure::memory_of_all(pid)?;
         let from = all.len();
         let watch = Watch::start(common)?;
         all.append(&mut self.open(common, from..from + self.sessions).await?);
         figures.set("logins_per_s", self.sessions as f64 / watch.seconds());
         watch.stop(&mut figures, self.sessions as u64)?;
         self.settle().await;
-        let after = measure::memory_of(pid)?;
+        let after = measure::memory_of_all(pid)?;
         let sessions = self.sessions as f64;
         figures.set("rss_before_kb", before.rss_kb);
         figures.set("rss_after_kb", after.rss_kb);
