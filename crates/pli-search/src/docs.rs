@@ -36,6 +36,14 @@ impl DocSet {
             *word |= 1 << (doc % 64);
         }
     }
+    /// Adds the messages of another set of the same bound.
+    pub(crate) fn join(&mut self, other: &Self) {
+        self.bits.iter_mut().zip(&other.bits).for_each(|(mine, theirs)| *mine |= theirs);
+    }
+    /// Whether all messages are in it.
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() == self.count
+    }
     pub(crate) fn keep(&mut self, other: &Self) {
         self.bits.iter_mut().zip(&other.bits).for_each(|(mine, theirs)| *mine &= theirs);
     }
@@ -84,5 +92,8 @@ mod tests {
         let mut other = DocSet::all(130);
         other.keep(&set);
         assert_eq!(other, set);
+        assert!(!other.is_full());
+        other.join(&DocSet::all(130));
+        assert!(other.is_full() && DocSet::none(0).is_full());
     }
 }

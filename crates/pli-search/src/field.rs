@@ -18,59 +18,73 @@ pub(crate) const BODY: u64 = TEXT | PART_HEADER | ATTACHMENT;
 /// What TEXT looks at.
 pub(crate) const ALL: u64 = u64::MAX;
 
-/// Header fields with a bit of their own. The order is part of the format.
-const NAMED: [&str; 50] = [
-    "subject",
-    "from",
-    "to",
-    "cc",
-    "bcc",
-    "reply-to",
-    "sender",
-    "date",
-    "message-id",
-    "in-reply-to",
-    "references",
-    "received",
-    "return-path",
-    "delivered-to",
-    "mime-version",
-    "content-type",
-    "content-transfer-encoding",
-    "content-language",
-    "content-disposition",
-    "list-id",
-    "list-post",
-    "list-unsubscribe",
-    "list-unsubscribe-post",
-    "list-archive",
-    "list-help",
-    "list-subscribe",
-    "auto-submitted",
-    "precedence",
-    "importance",
-    "priority",
-    "x-priority",
-    "newsgroups",
-    "organization",
-    "user-agent",
-    "x-mailer",
-    "dkim-signature",
-    "authentication-results",
-    "received-spf",
-    "x-spam-status",
-    "x-spam-flag",
-    "x-spam-score",
-    "keywords",
-    "comments",
-    "errors-to",
-    "disposition-notification-to",
-    "resent-from",
-    "resent-to",
-    "thread-topic",
-    "thread-index",
-    "feedback-id",
+/// Header fields with a bit of their own, and whether programs write them for programs. The order is part of the format.
+const NAMED: [(&str, bool); 50] = [
+    ("subject", false),
+    ("from", false),
+    ("to", false),
+    ("cc", false),
+    ("bcc", false),
+    ("reply-to", false),
+    ("sender", false),
+    ("date", false),
+    ("message-id", true),
+    ("in-reply-to", true),
+    ("references", true),
+    ("received", true),
+    ("return-path", true),
+    ("delivered-to", true),
+    ("mime-version", true),
+    ("content-type", true),
+    ("content-transfer-encoding", true),
+    ("content-language", true),
+    ("content-disposition", true),
+    ("list-id", false),
+    ("list-post", true),
+    ("list-unsubscribe", true),
+    ("list-unsubscribe-post", true),
+    ("list-archive", true),
+    ("list-help", true),
+    ("list-subscribe", true),
+    ("auto-submitted", true),
+    ("precedence", true),
+    ("importance", true),
+    ("priority", true),
+    ("x-priority", true),
+    ("newsgroups", false),
+    ("organization", false),
+    ("user-agent", true),
+    ("x-mailer", true),
+    ("dkim-signature", true),
+    ("authentication-results", true),
+    ("received-spf", true),
+    ("x-spam-status", true),
+    ("x-spam-flag", true),
+    ("x-spam-score", true),
+    ("keywords", false),
+    ("comments", false),
+    ("errors-to", false),
+    ("disposition-notification-to", false),
+    ("resent-from", false),
+    ("resent-to", false),
+    ("thread-topic", false),
+    ("thread-index", true),
+    ("feedback-id", true),
 ];
+
+/// Values of fields that programs write for programs: ids, signatures, traces of transport.
+pub(crate) const TRACE: u64 = trace();
+
+const fn trace() -> u64 {
+    let (mut mask, mut left, mut names) = (OTHER, 1u64 << FIRST_NAMED, NAMED.as_slice());
+    while let [(_, by_programs), rest @ ..] = names {
+        if *by_programs {
+            mask |= left;
+        }
+        (left, names) = (left << 1, rest);
+    }
+    mask
+}
 
 /// What a search looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +99,7 @@ pub enum Field<'a> {
 
 /// The bit of the values of a header field.
 pub(crate) fn bit(name: &str) -> u64 {
-    let at = NAMED.iter().position(|known| known.eq_ignore_ascii_case(name));
+    let at = NAMED.iter().position(|(known, _)| known.eq_ignore_ascii_case(name));
     at.and_then(|at| u32::try_from(at).ok())
         .and_then(|at| 1u64.checked_shl(FIRST_NAMED.saturating_add(at)))
         .unwrap_or(OTHER)
@@ -116,10 +130,16 @@ mod tests {
         assert_eq!(bit("FROM"), 1 << 9);
         assert_eq!(bit("feedback-id"), 1 << 57);
         assert_eq!(bit("X-No-Such"), OTHER);
-        let mut all: Vec<u64> = NAMED.iter().map(|name| bit(name)).collect();
+        let mut all: Vec<u64> = NAMED.iter().map(|(name, _)| bit(name)).collect();
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), NAMED.len());
         assert!(all.iter().all(|bit| bit & (BODY | NAME | OTHER) == 0));
+        for (name, trace) in
+            [("subject", false), ("date", false), ("received", true), ("feedback-id", true), ("x", true)]
+        {
+            assert_eq!(TRACE & bit(name) != 0, trace, "{name}");
+        }
+        assert_eq!(TRACE & (BODY | NAME), 0);
     }
 }

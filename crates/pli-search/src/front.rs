@@ -1,20 +1,21 @@
-//! Reading a segment: its first part, which is held while it is used, and its postings, which are read by range.
+//! Reading a segment: its first part, which is held while it is used, and its chunks, filter and lists, which are read
+//! by range.
 
 use std::ops::Range;
 
 use bytes::Bytes;
-use memchr::{memchr, memchr_iter};
 
 use crate::TEXT_VERSION;
+use crate::chunk::{CHUNK_BYTES, Chunk, Place};
 use crate::codec::{take, take32, word};
 use crate::encode::Posting;
+use crate::filter::{ROWS, row_bytes};
 
-pub(crate) const MAGIC: &[u8; 8] = b"PLISRCH\x01";
-/// Bytes of the head: magic, text version, counts of messages, words and masks, lengths of the six areas.
-pub const HEAD_BYTES: usize = 8 + 4 * 10;
-/// Words between two entries of the block table.
-pub(crate) const BLOCK_WORDS: u32 = 32;
-const BLOCK_BYTES: usize = 12;
+pub(crate) const MAGIC: &[u8; 8] = b"PLISRCH\x02";
+/// Bytes of the head: magic, text version, five counts, where five areas end.
+pub(crate) const HEAD_BYTES: usize = 8 + 4 * 11;
+/// Place, length, masks of all words together.
+pub(crate) const CHUNK_ROW_BYTES: usize = 16;
 
 /// A segment is not what it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,12 +28,20 @@ pub trait Postings {
     type Error: From<Damaged>;
     /// The bytes in a range of the segment.
     fn read(&self, range: Range<u64>) -> Result<Bytes, Self::Error>;
+    /// Does both, beside each other if there is a thread to spare.
+    fn both(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send)) {
+        first();
+        second();
+    }
 }
 
 impl<P: Postings + ?Sized> Postings for &P {
     type Error = P::Error;
     fn read(&self, range: Range<u64>) -> Result<Bytes, Self::Error> {
         (**self).read(range)
+    }
+    fn both(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send)) {
+        (**self).both(first, second);
     }
 }
 
@@ -47,68 +56,114 @@ impl Postings for Bytes {
     }
 }
 
+/// The numbers of a segment's head.
+struct Head {
+    docs: u32,
+    words: u32,
+    masks: u32,
+    chunks: u32,
+    plain: u32,
+    doc_bytes: u32,
+    mask_bytes: u32,
+    filter: u32,
+    lists: u32,
+    end: u32,
+}
+
+impl Head {
+    fn parse(bytes: &[u8]) -> Result<Self, Damaged> {
+        let number = |n: usize| word(bytes, 8 + 4 * n).ok_or(Damaged);
+        if bytes.get(..8) != Some(MAGIC) || number(0)? != TEXT_VERSION {
+            return Err(Damaged);
+        }
+        Ok(Self {
+            docs: number(1)?,
+            words: number(2)?,
+            masks: number(3)?,
+            chunks: number(4)?,
+            plain: number(5)?,
+            doc_bytes: number(6)?,
+            mask_bytes: number(7)?,
+            filter: number(8)?,
+            lists: number(9)?,
+            end: number(10)?,
+        })
+    }
+    /// Where messages, masks and the table of chunks stand.
+    fn areas(&self) -> [Range<usize>; 3] {
+        let docs = HEAD_BYTES.saturating_add(self.doc_bytes as usize);
+        let masks = docs.saturating_add(self.mask_bytes as usize);
+        let table = masks.saturating_add((self.chunks as usize).saturating_mul(CHUNK_ROW_BYTES));
+        [HEAD_BYTES..docs, docs..masks, masks..table]
+    }
+}
+
 /// Bytes of the first part, read from a segment's head: what [`Front::parse`] needs.
 pub fn front_bytes(head: &[u8]) -> Result<u64, Damaged> {
-    lengths(head).map(|(_, areas)| areas.iter().take(5).map(|area| u64::from(*area)).sum::<u64>() + HEAD_BYTES as u64)
+    let [.., table] = Head::parse(head)?.areas();
+    Ok(table.end as u64)
 }
 
-fn lengths(head: &[u8]) -> Result<([u32; 4], [u32; 6]), Damaged> {
-    if head.get(..8) != Some(MAGIC) {
-        return Err(Damaged);
-    }
-    let number = |n: usize| word(head, 8 + 4 * n).ok_or(Damaged);
-    let counts = [number(0)?, number(1)?, number(2)?, number(3)?];
-    let areas = [number(4)?, number(5)?, number(6)?, number(7)?, number(8)?, number(9)?];
-    if counts[0] == TEXT_VERSION { Ok((counts, areas)) } else { Err(Damaged) }
+/// Where a chunk stands, and where its words do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ChunkRow {
+    at: u32,
+    length: u32,
+    /// Masks of all its words together.
+    pub(crate) mask: u64,
 }
 
-/// A segment without its postings.
+/// What a segment says of itself: its messages, and where everything else stands.
 #[derive(Debug)]
 pub struct Front {
     emails: Vec<u64>,
     lens: Vec<u32>,
     masks: Vec<u64>,
-    bytes: Bytes,
-    words: Range<usize>,
-    records: Range<usize>,
-    blocks: Range<usize>,
-    count: u32,
-    postings: Range<u64>,
+    chunks: Vec<ChunkRow>,
+    plain: usize,
+    words: u32,
+    filter: Range<u64>,
+    lists: Range<u64>,
 }
 
 impl Front {
     /// Takes the first [`front_bytes`] bytes of a segment.
-    pub fn parse(bytes: Bytes) -> Result<Self, Damaged> {
-        let ([_, docs, count, masks], areas) = lengths(&bytes)?;
-        let mut at = HEAD_BYTES;
-        let mut next = |length: u32| {
-            let start = at;
-            at = at.saturating_add(length as usize);
-            start..at
-        };
-        let [doc_area, mask_area, words, records, blocks] =
-            [areas[0], areas[1], areas[2], areas[3], areas[4]].map(&mut next);
+    pub fn parse(bytes: &[u8]) -> Result<Self, Damaged> {
+        let head = Head::parse(bytes)?;
+        let [docs, masks, table] = head.areas();
         let area = |range: &Range<usize>| bytes.get(range.clone()).ok_or(Damaged);
-        let (mut emails, mut lens) = (Vec::with_capacity(docs as usize), Vec::with_capacity(docs as usize));
-        let (doc_bytes, mut place, mut email) = (area(&doc_area)?, 0, 0u64);
-        for _ in 0..docs {
+        // Each message takes two bytes at least, each mask one.
+        if head.docs > head.doc_bytes || head.masks > head.mask_bytes {
+            return Err(Damaged);
+        }
+        let count = head.docs as usize;
+        let (mut emails, mut lens) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let (doc_bytes, mut place, mut email) = (area(&docs)?, 0, 0u64);
+        for _ in 0..head.docs {
             let step = take(doc_bytes, &mut place).ok_or(Damaged)?;
             email = email.wrapping_add(step);
             emails.push(email);
             lens.push(take32(doc_bytes, &mut place).ok_or(Damaged)?);
         }
-        let (mask_bytes, mut place) = (area(&mask_area)?, 0);
-        let masks = (0..masks).map(|_| take(mask_bytes, &mut place).ok_or(Damaged)).collect::<Result<_, _>>()?;
-        let whole = area(&blocks)?.len() == count.div_ceil(BLOCK_WORDS) as usize * BLOCK_BYTES
-            && area(&words)?.starts_with(b"\n")
-            && area(&words)?.ends_with(b"\n")
+        let (mask_bytes, mut place) = (area(&masks)?, 0);
+        let masks = (0..head.masks).map(|_| take(mask_bytes, &mut place).ok_or(Damaged)).collect::<Result<_, _>>()?;
+        let (rows, _) = area(&table)?.as_chunks::<CHUNK_ROW_BYTES>();
+        let chunks: Vec<ChunkRow> = rows.iter().filter_map(|row| chunk_row(row)).collect();
+        let filter = u64::from(head.filter)..u64::from(head.lists);
+        let lists = u64::from(head.lists)..u64::from(head.end);
+        let filter_bytes = row_bytes(chunks.len()).saturating_mul(ROWS) as u64;
+        let whole = chunks.iter().all(|chunk| {
+            chunk.length as usize <= CHUNK_BYTES && u64::from(chunk.at) + u64::from(chunk.length) <= filter.start
+        });
+        let whole = whole
+            && filter.start.checked_add(filter_bytes) == Some(filter.end)
+            && lists.start <= lists.end
+            && head.plain <= head.chunks
             && emails.is_sorted();
         if !whole {
             return Err(Damaged);
         }
-        let start = blocks.end as u64;
-        let postings = start..start.saturating_add(areas[5].into());
-        Ok(Self { emails, lens, masks, bytes, words, records, blocks, count, postings })
+        Ok(Self { emails, lens, masks, chunks, plain: head.plain as usize, words: head.words, filter, lists })
     }
 
     /// Ids of the messages that the segment covers, ascending.
@@ -123,168 +178,110 @@ impl Front {
     /// Number of different words.
     #[must_use]
     pub const fn word_count(&self) -> u32 {
-        self.count
+        self.words
     }
     /// Bytes that this holds in memory.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.bytes.len().saturating_add(self.emails.len().saturating_mul(12)).saturating_add(self.masks.len() * 8)
+        let each = [self.emails.len() * 12, self.masks.len() * 8, self.chunks.len() * size_of::<ChunkRow>()];
+        each.iter().sum::<usize>().saturating_add(size_of::<Self>())
     }
     /// Bytes of the whole segment.
     #[must_use]
-    pub fn segment_bytes(&self) -> u64 {
-        self.postings.end
+    pub const fn segment_bytes(&self) -> u64 {
+        self.lists.end
     }
-    /// All words, a line feed before and after each.
-    pub(crate) fn text(&self) -> &[u8] {
-        self.bytes.get(self.words.clone()).unwrap_or_default()
+    /// All chunks: those of the words that people look for, then those of traces.
+    pub(crate) fn chunks(&self) -> &[ChunkRow] {
+        &self.chunks
     }
-    fn records(&self) -> &[u8] {
-        self.bytes.get(self.records.clone()).unwrap_or_default()
+    /// Numbers of the chunks of the words that people look for, and of traces: in each the words ascend.
+    pub(crate) fn kinds(&self) -> [Range<usize>; 2] {
+        [0..self.plain, self.plain..self.chunks.len()]
     }
-    fn block(&self, number: usize) -> Option<(usize, usize, u64)> {
-        let blocks = self.bytes.get(self.blocks.clone())?;
-        let at = number.checked_mul(BLOCK_BYTES)?;
-        Some((word(blocks, at)? as usize, word(blocks, at + 4)? as usize, word(blocks, at + 8)?.into()))
+    /// Where the filter stands.
+    pub(crate) fn filter(&self) -> Range<u64> {
+        self.filter.clone()
     }
-    fn block_count(&self) -> usize {
-        self.blocks.len() / BLOCK_BYTES
+    /// Reads a chunk.
+    pub(crate) fn chunk<P: Postings + ?Sized>(&self, number: usize, postings: &P) -> Result<Chunk, P::Error> {
+        let row = self.chunks.get(number).ok_or(Damaged)?;
+        let at = u64::from(row.at);
+        let bytes = postings.read(at..at.saturating_add(row.length.into()))?;
+        Ok(Chunk::parse(&bytes)?)
     }
-    /// The last block whose first word begins at `at` or before, among those from `from` on.
-    fn block_of(&self, at: usize, from: usize) -> usize {
-        let (mut low, mut high) = (from, self.block_count());
-        while high.saturating_sub(low) > 1 {
-            let middle = low.midpoint(high);
-            match self.block(middle) {
-                Some((start, ..)) if start <= at => low = middle,
-                _ => high = middle,
-            }
-        }
-        low
+    /// The mask of a number.
+    pub(crate) fn mask(&self, number: u64) -> Result<u64, Damaged> {
+        usize::try_from(number).ok().and_then(|number| self.masks.get(number)).copied().ok_or(Damaged)
     }
-    /// A walk over the words, ascending.
-    pub(crate) fn cursor(&self) -> Cursor<'_> {
-        Cursor { front: self, number: 0, at: 0, record: 0, postings: 0 }
-    }
-    /// The messages of an entry.
-    pub(crate) fn list<P: Postings>(
+    /// The messages of a word.
+    pub(crate) fn list<P: Postings + ?Sized>(
         &self,
-        entry: &Entry<'_>,
-        postings: &P,
+        place: Place,
+        lists: &mut Lists<'_, P>,
         each: &mut impl FnMut(Posting),
     ) -> Result<(), P::Error> {
-        let mask_of = |number: u64| {
-            usize::try_from(number).ok().and_then(|number| self.masks.get(number)).copied().ok_or(Damaged)
-        };
-        match &entry.place {
-            Place::One(doc, mask) => each(Posting { doc: *doc, mask: mask_of(*mask)? }),
-            Place::List(range) => {
-                let at = |n: u64| self.postings.start.saturating_add(n);
-                if at(range.end) > self.postings.end {
-                    return Err(Damaged.into());
-                }
-                let bytes = postings.read(at(range.start)..at(range.end))?;
-                let (mut at, mut next, mut mask) = (0, 0u32, mask_of(0)?);
-                while at < bytes.len() {
-                    let step = take(&bytes, &mut at).ok_or(Damaged)?;
-                    if step & 1 == 1 {
-                        mask = mask_of(take(&bytes, &mut at).ok_or(Damaged)?)?;
-                    }
-                    let doc = u32::try_from(step >> 1).ok().and_then(|step| next.checked_add(step)).ok_or(Damaged)?;
-                    each(Posting { doc, mask });
-                    next = doc.saturating_add(1);
-                }
+        let (start, length) = match place {
+            Place::One(doc, mask) => {
+                each(Posting { doc, mask: self.mask(mask)? });
+                return Ok(());
             }
-        }
-        Ok(())
-    }
-}
-
-/// Where a word's messages stand.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// One message, and the number of its mask.
-    One(u32, u64),
-    /// A list in the postings.
-    List(Range<u64>),
-}
-
-/// A word of a segment.
-#[derive(Clone, Debug)]
-pub(crate) struct Entry<'a> {
-    pub(crate) word: &'a [u8],
-    pub(crate) place: Place,
-    /// Where the line feed behind the word stands.
-    pub(crate) end: usize,
-}
-
-/// Goes over the words in ascending order.
-pub(crate) struct Cursor<'a> {
-    front: &'a Front,
-    /// The word that comes next.
-    number: u32,
-    /// The line feed before it.
-    at: usize,
-    record: usize,
-    postings: u64,
-}
-
-impl<'a> Cursor<'a> {
-    /// The next word; `None` at the end.
-    pub(crate) fn next(&mut self) -> Result<Option<Entry<'a>>, Damaged> {
-        if self.number >= self.front.count {
-            return Ok(None);
-        }
-        let text = self.front.text();
-        let start = self.at.saturating_add(1);
-        let rest = text.get(start..).ok_or(Damaged)?;
-        let length = memchr(b'\n', rest).ok_or(Damaged)?;
-        let end = start.saturating_add(length);
-        let records = self.front.records();
-        let value = take(records, &mut self.record).ok_or(Damaged)?;
-        let place = if value & 1 == 1 {
-            Place::One(u32::try_from(value >> 1).map_err(|_| Damaged)?, take(records, &mut self.record).ok_or(Damaged)?)
-        } else {
-            let from = self.postings;
-            self.postings = from.checked_add(value >> 1).ok_or(Damaged)?;
-            Place::List(from..self.postings)
+            Place::List(start, length) => (start, length),
         };
-        (self.number, self.at) = (self.number.saturating_add(1), end);
-        Ok(Some(Entry { word: rest.get(..length).unwrap_or_default(), place, end }))
-    }
-
-    /// The word in which the byte at `position` of the text stands. Only forward.
-    pub(crate) fn seek(&mut self, position: usize) -> Result<Option<Entry<'a>>, Damaged> {
-        let present = (self.number / BLOCK_WORDS) as usize;
-        let block = self.front.block_of(position, present);
-        if block > present || self.number == 0 {
-            let (at, record, postings) = self.front.block(block).ok_or(Damaged)?;
-            self.number = u32::try_from(block).map_err(|_| Damaged)?.saturating_mul(BLOCK_WORDS);
-            (self.at, self.record, self.postings) = (at, record, postings);
+        let start = self.lists.start.saturating_add(start.into());
+        let end = start.saturating_add(length.into());
+        if end > self.lists.end {
+            return Err(Damaged.into());
         }
-        // Words between are counted, not looked at.
-        let between = self.front.text().get(self.at.saturating_add(1)..position).unwrap_or_default();
-        let mut last = None;
-        for end in memchr_iter(b'\n', between) {
-            self.pass()?;
-            last = Some(end);
+        let bytes = lists.get(start..end, self.lists.end)?;
+        let (mut at, mut next, mut mask) = (0, 0u32, self.mask(0)?);
+        while at < bytes.len() {
+            let step = take(&bytes, &mut at).ok_or(Damaged)?;
+            if step & 1 == 1 {
+                mask = self.mask(take(&bytes, &mut at).ok_or(Damaged)?)?;
+            }
+            let doc = u32::try_from(step >> 1).ok().and_then(|step| next.checked_add(step)).ok_or(Damaged)?;
+            each(Posting { doc, mask });
+            next = doc.saturating_add(1);
         }
-        if let Some(last) = last {
-            self.at = self.at.saturating_add(1).saturating_add(last);
-        }
-        self.next()
-    }
-
-    /// Passes over the record of the next word.
-    fn pass(&mut self) -> Result<(), Damaged> {
-        let records = self.front.records();
-        let value = take(records, &mut self.record).ok_or(Damaged)?;
-        if value & 1 == 1 {
-            take(records, &mut self.record).ok_or(Damaged)?;
-        } else {
-            self.postings = self.postings.checked_add(value >> 1).ok_or(Damaged)?;
-        }
-        self.number = self.number.saturating_add(1);
         Ok(())
+    }
+}
+
+fn chunk_row(row: &[u8]) -> Option<ChunkRow> {
+    let mask = row.get(8..)?.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))?;
+    Some(ChunkRow { at: word(row, 0)?, length: word(row, 4)?, mask })
+}
+
+/// Reads lists: those beside each other with one read.
+pub(crate) struct Lists<'a, P: Postings + ?Sized> {
+    postings: &'a P,
+    held: Bytes,
+    /// Where the held bytes stand.
+    at: u64,
+}
+
+impl<'a, P: Postings + ?Sized> Lists<'a, P> {
+    pub(crate) fn new(postings: &'a P) -> Self {
+        Self { postings, held: Bytes::new(), at: 0 }
+    }
+    /// Bytes of a segment that ends at `end`.
+    fn get(&mut self, range: Range<u64>, end: u64) -> Result<Bytes, P::Error> {
+        let within = |at: u64, held: &Bytes| {
+            let from = usize::try_from(range.start.checked_sub(at)?).ok()?;
+            let to = usize::try_from(range.end.checked_sub(at)?).ok()?;
+            (from <= to && to <= held.len()).then(|| held.slice(from..to))
+        };
+        if let Some(bytes) = within(self.at, &self.held) {
+            return Ok(bytes);
+        }
+        const BLOCK: u64 = CHUNK_BYTES as u64;
+        let block = range.start / BLOCK * BLOCK;
+        if range.end > block.saturating_add(BLOCK) {
+            return self.postings.read(range);
+        }
+        self.held = self.postings.read(block..block.saturating_add(BLOCK).min(end))?;
+        self.at = block;
+        within(self.at, &self.held).ok_or_else(|| Damaged.into())
     }
 }

@@ -1,19 +1,53 @@
 //! Several segments made into one.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use crate::SEGMENT_BYTES_MAX;
+use crate::chunk::{Chunk, Entry, Walk};
 use crate::encode::{Encoder, Posting};
-use crate::front::{Cursor, Damaged, Entry, Front};
+use crate::front::{Damaged, Front, Lists};
 
 /// One of the segments that are merged.
 struct Input<'a> {
     front: &'a Front,
-    bytes: &'a Bytes,
-    cursor: Cursor<'a>,
-    entry: Option<Entry<'a>>,
     /// New numbers of its messages.
     numbers: Vec<Option<u32>>,
+}
+
+/// The words of one kind in one segment, ascending.
+struct Stream<'a> {
+    input: usize,
+    front: &'a Front,
+    bytes: &'a Bytes,
+    lists: Lists<'a, Bytes>,
+    chunks: Range<usize>,
+    chunk: Chunk,
+    walk: Walk,
+    entry: Option<Entry>,
+}
+
+impl<'a> Stream<'a> {
+    fn new(input: usize, (front, bytes): &'a (Front, Bytes), chunks: Range<usize>) -> Self {
+        let (chunk, walk) = (Chunk::default(), Walk::default());
+        Self { input, front, bytes, lists: Lists::new(bytes), chunks, chunk, walk, entry: None }
+    }
+    /// Goes to the next word.
+    fn advance(&mut self) -> Result<(), Damaged> {
+        self.entry = if self.chunk.text().is_empty() { None } else { self.walk.next(&self.chunk)? };
+        while self.entry.is_none()
+            && let Some(number) = self.chunks.next()
+        {
+            self.chunk = self.front.chunk(number, self.bytes)?;
+            self.walk = self.chunk.walk();
+            self.entry = self.walk.next(&self.chunk)?;
+        }
+        Ok(())
+    }
+    fn word(&self) -> Option<&[u8]> {
+        self.chunk.text().get(self.entry.as_ref()?.word.clone())
+    }
 }
 
 /// What merging gives.
@@ -34,41 +68,44 @@ pub enum Merged {
 
 /// Merges whole segments; of the messages only those stay that `keep` says, by id.
 pub fn merge(segments: &[(Front, Bytes)], keep: &dyn Fn(u64) -> bool) -> Result<Merged, Damaged> {
-    let mut inputs: Vec<Input<'_>> = segments
-        .iter()
-        .map(|(front, bytes)| Input {
-            front,
-            bytes,
-            cursor: front.cursor(),
-            entry: None,
-            numbers: vec![None; front.emails().len()],
-        })
-        .collect();
+    let mut inputs: Vec<Input<'_>> =
+        segments.iter().map(|(front, _)| Input { front, numbers: vec![None; front.emails().len()] }).collect();
     let docs = number(&mut inputs, keep);
     if docs.is_empty() {
         return Ok(Merged::Nothing);
     }
-    for input in &mut inputs {
-        input.entry = input.cursor.next()?;
+    let mut streams: Vec<Stream<'_>> = segments
+        .iter()
+        .enumerate()
+        .flat_map(|(input, segment)| segment.0.kinds().map(|chunks| Stream::new(input, segment, chunks)))
+        .collect();
+    for stream in &mut streams {
+        stream.advance()?;
     }
     let mut encoder = Encoder::new();
     let mut list: Vec<Posting> = Vec::new();
-    while let Some(word) = inputs.iter().filter_map(|input| Some(input.entry.as_ref()?.word)).min() {
+    let mut word: Vec<u8> = Vec::new();
+    while let Some(first) = streams.iter().filter_map(Stream::word).min() {
+        word.clear();
+        word.extend_from_slice(first);
         list.clear();
-        for input in &mut inputs {
-            let Some(entry) = input.entry.take_if(|entry| entry.word == word) else { continue };
-            input.front.list(&entry, input.bytes, &mut |posting| {
+        for stream in &mut streams {
+            if stream.word() != Some(&word) {
+                continue;
+            }
+            let (Some(entry), Some(input)) = (&stream.entry, inputs.get(stream.input)) else { continue };
+            stream.front.list(entry.place, &mut stream.lists, &mut |posting| {
                 if let Some(Some(doc)) = input.numbers.get(posting.doc as usize) {
                     list.push(Posting { doc: *doc, mask: posting.mask });
                 }
             })?;
-            input.entry = input.cursor.next()?;
+            stream.advance()?;
         }
         if !list.is_sorted_by_key(|posting| posting.doc) {
             list.sort_unstable_by_key(|posting| posting.doc);
         }
         if !list.is_empty() {
-            encoder.word(word, &list);
+            encoder.word(&word, &list);
         }
         if encoder.len() > SEGMENT_BYTES_MAX {
             return Ok(Merged::TooLarge);

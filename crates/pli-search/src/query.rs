@@ -1,10 +1,9 @@
 //! Exact search: which messages hold a text in a field, as a look into every message would find them.
 
-use memchr::memmem::Finder;
-
 use crate::docs::DocSet;
 use crate::field::{ALL, BODY, Field, NAME, OTHER, bit};
-use crate::front::{Damaged, Front, Postings};
+use crate::front::{Front, Postings};
+use crate::look::collect;
 use crate::words::{OVERLAP_BYTES, PIECE_BYTES};
 
 /// What a segment says of its messages.
@@ -18,9 +17,17 @@ pub struct Outcome {
 
 /// Messages of a segment that hold a folded text in a field.
 ///
-/// A text without a blank stands inside one word or nowhere: one pass over the words decides. One with blanks is
+/// A text without a blank stands inside one word or nowhere: looking at the words decides. One with blanks is
 /// taken apart; messages that have all parts may hold it.
-pub fn search<P: Postings>(front: &Front, postings: &P, field: Field<'_>, folded: &str) -> Result<Outcome, P::Error> {
+pub fn search<P: Postings + Sync>(
+    front: &Front,
+    postings: &P,
+    field: Field<'_>,
+    folded: &str,
+) -> Result<Outcome, P::Error>
+where
+    P::Error: Send,
+{
     let count = front.emails().len();
     let none = || DocSet::none(count);
     match field {
@@ -53,7 +60,10 @@ pub fn search<P: Postings>(front: &Front, postings: &P, field: Field<'_>, folded
 }
 
 /// Messages that have a header field of this name.
-fn present<P: Postings>(front: &Front, postings: &P, name: &str) -> Result<DocSet, P::Error> {
+fn present<P: Postings + Sync>(front: &Front, postings: &P, name: &str) -> Result<DocSet, P::Error>
+where
+    P::Error: Send,
+{
     let mut set = DocSet::none(front.emails().len());
     // No field has such a name; and the word `:` stands for lines that are no fields.
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic() && b != b':') {
@@ -64,7 +74,10 @@ fn present<P: Postings>(front: &Front, postings: &P, name: &str) -> Result<DocSe
     Ok(set)
 }
 
-fn look<P: Postings>(front: &Front, postings: &P, mask: u64, folded: &str) -> Result<Outcome, P::Error> {
+fn look<P: Postings + Sync>(front: &Front, postings: &P, mask: u64, folded: &str) -> Result<Outcome, P::Error>
+where
+    P::Error: Send,
+{
     let count = front.emails().len();
     let mut found = DocSet::none(count);
     let has_blanks = folded.contains(char::is_whitespace);
@@ -109,33 +122,6 @@ fn patterns(folded: &str) -> Vec<String> {
     // The rarest first, as a rule: then the others need not be looked for if there is nothing.
     patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.len()));
     patterns
-}
-
-/// Adds the messages that have, in a field of the mask, a word in whose text (with the line feeds around it) the
-/// pattern stands.
-fn collect<P: Postings>(
-    front: &Front,
-    postings: &P,
-    mask: u64,
-    pattern: &str,
-    set: &mut DocSet,
-) -> Result<(), P::Error> {
-    let text = front.text();
-    let finder = Finder::new(pattern);
-    let mut cursor = front.cursor();
-    let mut at = 0;
-    while let Some(found) = text.get(at..).and_then(|rest| finder.find(rest)) {
-        // The first byte of the word itself: a pattern may begin with the line feed before it.
-        let position = at.saturating_add(found).saturating_add(usize::from(pattern.starts_with('\n')));
-        let entry = cursor.seek(position)?.ok_or(Damaged)?;
-        front.list(&entry, postings, &mut |posting| {
-            if posting.mask & mask != 0 {
-                set.add(posting.doc);
-            }
-        })?;
-        at = entry.end;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

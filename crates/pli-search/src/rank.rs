@@ -6,8 +6,9 @@ use memchr::memmem::Finder;
 use pli_mime::fold_fuzzy;
 use rust_stemmers::{Algorithm, Stemmer};
 
+use crate::chunk::{Chunk, Place};
 use crate::field::weight;
-use crate::front::{Entry, Front, Postings};
+use crate::front::{Front, Lists, Postings};
 
 /// Characters by which words are picked before they are stemmed: stemming changes the end of a word, not its start.
 const PREFIX_CHARS: usize = 3;
@@ -132,8 +133,9 @@ pub fn rank<P: Postings>(
         // A message's best place of the word, with the message's length.
         let mut found: HashMap<u64, (f32, u32)> = HashMap::new();
         for (front, postings) in segments {
-            for entry in fitting(front, query, term)? {
-                front.list(&entry, postings, &mut |posting| {
+            let mut lists = Lists::new(postings);
+            for place in fitting(front, postings, query, term)? {
+                front.list(place, &mut lists, &mut |posting| {
                     let doc = posting.doc as usize;
                     let Some(email) = front.emails().get(doc).filter(|email| keep(**email)) else { return };
                     let best = found.entry(*email).or_insert((0.0, front.lens().get(doc).copied().unwrap_or(0)));
@@ -154,12 +156,25 @@ pub fn rank<P: Postings>(
     Ok(scored)
 }
 
-/// The words of a segment that a term finds.
-fn fitting<'a>(front: &'a Front, query: &Query, term: &Term) -> Result<Vec<Entry<'a>>, crate::Damaged> {
-    let text = front.text();
+/// Where the words of a segment stand that a term finds.
+fn fitting<P: Postings>(front: &Front, postings: &P, query: &Query, term: &Term) -> Result<Vec<Place>, P::Error> {
     let finder = Finder::new(&term.prefix);
     let mut found = Vec::new();
-    let mut cursor = front.cursor();
+    for number in 0..front.chunks().len() {
+        fitting_in(&front.chunk(number, postings)?, &finder, query, term, &mut found)?;
+    }
+    Ok(found)
+}
+
+fn fitting_in(
+    chunk: &Chunk,
+    finder: &Finder<'_>,
+    query: &Query,
+    term: &Term,
+    found: &mut Vec<Place>,
+) -> Result<(), crate::Damaged> {
+    let text = chunk.text();
+    let mut walk = chunk.walk();
     let mut at = 0;
     // Words with the prefix as it is, and words that may have it without their accents.
     let (mut plain_at, mut other_at) = (Some(0), Some(0));
@@ -171,11 +186,11 @@ fn fitting<'a>(front: &'a Front, query: &Query, term: &Term) -> Result<Vec<Entry
             let beyond = text.get(at..).and_then(|rest| rest.iter().position(|byte| *byte >= 0x80));
             other_at = beyond.map(|hit| hit.saturating_add(at));
         }
-        let Some(position) = plain_at.into_iter().chain(other_at).min() else { return Ok(found) };
-        let entry = cursor.seek(position)?.ok_or(crate::Damaged)?;
-        at = entry.end;
-        if query.fits(term, entry.word) {
-            found.push(entry);
+        let Some(position) = plain_at.into_iter().chain(other_at).min() else { return Ok(()) };
+        let entry = walk.seek(chunk, position)?.ok_or(crate::Damaged)?;
+        at = entry.word.end;
+        if text.get(entry.word).is_some_and(|word| query.fits(term, word)) {
+            found.push(entry.place);
         }
     }
 }

@@ -7,10 +7,11 @@
 mod corpus;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use pli_mime::{Limits, SearchField, Summary, contains_folded, fold, header_decoded, searchable, summarise};
-use pli_search::{Builder, Field, Front, Merged, front_bytes, merge, search};
+use pli_search::{Builder, CHUNK_BYTES, Damaged, Field, Front, Merged, Postings, front_bytes, merge, search};
 use proptest::prelude::*;
 
 type Mail = Vec<(u64, Vec<u8>, Summary)>;
@@ -32,7 +33,7 @@ fn build(mail: &[(u64, Vec<u8>, Summary)]) -> (Front, Bytes) {
 fn open(bytes: Vec<u8>) -> (Front, Bytes) {
     let bytes = Bytes::from(bytes);
     let end = usize::try_from(front_bytes(&bytes).unwrap()).unwrap();
-    (Front::parse(bytes.slice(..end)).unwrap(), bytes)
+    (Front::parse(&bytes[..end]).unwrap(), bytes)
 }
 
 fn merged(parts: &[(Front, Bytes)], keep: &dyn Fn(u64) -> bool) -> (Front, Bytes) {
@@ -167,7 +168,7 @@ fn planted_texts_are_found_where_they_stand() {
     check(&mail, &whole, Field::Header(&format!("x-{}", "n".repeat(700))), "");
     check(&mail, &whole, Field::Header(&format!("x-{}", "n".repeat(700))), "name");
     // Nothing of a damaged segment is believed.
-    assert!(Front::parse(Bytes::from_static(b"PLISRCH\x01")).is_err());
+    assert!(Front::parse(b"PLISRCH\x02").is_err());
 }
 
 #[test]
@@ -190,6 +191,87 @@ fn merged_segments_answer_the_same_and_let_go_of_what_is_gone() {
     let kept = merged(&all, &|id| id % 2 == 0);
     assert_eq!(kept.1, build(&gone).1, "as if they had never been there");
     assert!(matches!(merge(&all, &|_| false).unwrap(), Merged::Nothing));
+}
+
+/// Letters with so many different words that there are many chunks: prose, and traces of transport.
+fn varied(messages: usize) -> Mail {
+    let mut state = 7u64;
+    let mut roll = || {
+        state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+        state >> 33
+    };
+    let mut noise = |count: usize, letters: usize| {
+        let mut out = String::new();
+        for n in 0..count {
+            let word = (0..letters).map(|_| char::from(b'a' + u8::try_from(roll() % 26).unwrap()));
+            out.extend(word);
+            out.push_str(if n % 8 == 7 { "\r\n\t" } else { " " });
+        }
+        out.trim_end().to_owned()
+    };
+    let letter = |n: usize| {
+        let (signature, id, text) = (noise(400, 60), noise(1, 30), noise(900, 24));
+        let extra = if n.is_multiple_of(5) { "of quetzalcoatl, zal" } else { "x" };
+        format!(
+            "DKIM-Signature: b={signature}\r\nMessage-ID: <{id}@example.org>\r\nSubject: letter {n} {extra}\r\n\
+             MIME-Version: 1.0\r\n\r\n{text}\r\nend{n}\r\n"
+        )
+        .into_bytes()
+    };
+    mail((0..messages).map(letter).collect())
+}
+
+/// Counts what is read, and does both halves on threads.
+struct Counting(Bytes, AtomicU64);
+
+impl Postings for Counting {
+    type Error = Damaged;
+    fn read(&self, range: std::ops::Range<u64>) -> Result<Bytes, Damaged> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(range.start / CHUNK_BYTES as u64, (range.end - 1) / CHUNK_BYTES as u64, "one read is enough");
+        self.0.read(range)
+    }
+    fn both(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send)) {
+        std::thread::scope(|scope| {
+            scope.spawn(second);
+            first();
+        });
+    }
+}
+
+#[test]
+fn a_search_reads_few_of_many_chunks_and_finds_the_same() {
+    let mail = varied(60);
+    let segment = build(&mail);
+    let fields = [Field::Text, Field::Body, Field::Header("subject"), Field::Header("message-id")];
+    for (at, field) in FIELDS.iter().take(8).step_by(2).enumerate() {
+        for (step, len) in [2usize, 3, 4, 7, 30, 90].into_iter().enumerate() {
+            check(&mail, std::slice::from_ref(&segment), *field, &needle(&mail, at * 7 + step, step, at * 111, len));
+        }
+    }
+    for needle in ["quetzalcoatl", "etzal", "zal", "version", "end1", "nowhere-at-all", "xqz"] {
+        for field in fields {
+            check(&mail, std::slice::from_ref(&segment), field, needle);
+        }
+    }
+    let (front, bytes) = segment;
+    let reads = |field, text| {
+        let counting = Counting(bytes.clone(), AtomicU64::new(0));
+        let found = search(&front, &counting, field, text).unwrap().yes.len();
+        (counting.1.into_inner(), found)
+    };
+    let all = bytes.len() as u64 / CHUNK_BYTES as u64;
+    assert!(all > 40, "{all}");
+    // Four letters and more: the filter's rows and a few chunks.
+    let (few, found) = reads(Field::Text, "quetzalcoatl");
+    assert!(few < 9 + all / 8 && found == 12, "{few} of {all}");
+    assert_eq!(reads(Field::Text, "nowhere-at-all").1, 0);
+    assert!(reads(Field::Text, "nowhere-at-all").0 < 11 + all / 8);
+    // Texts and subjects do not stand among traces; what all messages have is found before those are looked at.
+    let every = reads(Field::Text, "zal").0;
+    let (body, some, found) = (reads(Field::Body, "zal").0, reads(Field::Text, "ver").0, reads(Field::Text, "ver").1);
+    assert!(every > 40 && body < every * 2 / 3 && some < every * 2 / 3, "{body} and {some} of {every}");
+    assert_eq!(found, 60);
 }
 
 proptest! {

@@ -11,7 +11,7 @@ fn find(mail: &[&str], query: &str) -> Vec<u64> {
         builder.add(id, raw.as_bytes(), &summarise(raw.as_bytes(), &Limits::default())).unwrap();
     }
     let bytes = Bytes::from(builder.finish().unwrap());
-    let front = Front::parse(bytes.slice(..usize::try_from(front_bytes(&bytes).unwrap()).unwrap())).unwrap();
+    let front = Front::parse(&bytes[..usize::try_from(front_bytes(&bytes).unwrap()).unwrap()]).unwrap();
     let found = rank(&[(&front, bytes)], &Query::new(query), &|_| true, 10).unwrap();
     assert!(found.is_sorted_by(|a, b| a.score >= b.score));
     found.into_iter().map(|scored| scored.email).collect()

@@ -124,12 +124,13 @@ impl Bench {
         let entries: Vec<Entry> = reader.view(inbox.id).unwrap().snapshot().iter().map(|(_, entry)| entry).collect();
         let common = letters::word(3);
         let middle = letters::word(400);
-        let cases: [(&str, SearchField<'_>, &str); 8] = [
+        let cases: [(&str, SearchField<'_>, &str); 9] = [
             ("rare_word", SearchField::Text, letters::RARE),
             ("rare_inside", SearchField::Text, "tzalcoa"),
             ("common_word", SearchField::Body, &common),
             ("middle_word", SearchField::Text, &middle),
             ("three_letters", SearchField::Text, "ver"),
+            ("three_rare_letters", SearchField::Text, "xqz"),
             ("from_domain", SearchField::Header("from"), "@site17.example.net"),
             ("subject", SearchField::Header("subject"), &middle),
             ("absent", SearchField::Text, "no-such-word"),
@@ -143,6 +144,7 @@ impl Bench {
                 let (ms, found) = self.search(field, text, &entries);
                 cold.push(ms);
                 counts = found;
+                self.set(&format!("{name}_cold_bytes"), self.store.search_memory() as f64);
                 warm.extend((0..3).map(|_| self.search(field, text, &entries).0));
             }
             self.set(&format!("{name}_cold_ms"), median(&mut cold));

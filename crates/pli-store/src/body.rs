@@ -295,51 +295,114 @@ pub(crate) fn read(
     keys: &MessageKeys,
     range: Option<Range<u64>>,
 ) -> Result<Bytes, StoreError> {
-    let (store, file) = (place.store, place.file);
-    let damaged = || StoreError::Damaged(Damaged::Body(body));
-    // A file that ends too early is damage of this body, not trouble with the disk.
-    let at = |error: io::Error| {
-        if error.kind() == io::ErrorKind::UnexpectedEof { damaged() } else { StoreError::Io(error) }
-    };
-    let start = row.offset.saturating_add(FRAME_HEADER_BYTES as u64);
     // One read for small bodies; of large ones the table first.
     let whole = range.is_none() || row.length as usize <= 2 * CHUNK_BYTES;
     let first = if whole { row.length as usize } else { (row.length as usize).min(16 << 10) };
+    let (table, begin) = begin(place, body, row, keys, first)?;
+    chunks(place, (body, row, keys), &table, &begin, range.unwrap_or(0..row.size))
+}
+
+/// The table of a body that is read in many pieces.
+pub(crate) fn chunk_table(
+    place: &BodyPlace<'_>,
+    body: BodyId,
+    row: &BodyRow,
+    keys: &MessageKeys,
+) -> Result<ChunkTable, StoreError> {
+    begin(place, body, row, keys, (row.length as usize).min(16 << 10)).map(|(table, _)| table)
+}
+
+/// Reads a body's bytes in `range` (cut at its end) by its table.
+pub(crate) fn read_chunks(
+    place: &BodyPlace<'_>,
+    body: BodyId,
+    row: &BodyRow,
+    keys: &MessageKeys,
+    table: &ChunkTable,
+    range: Range<u64>,
+) -> Result<Bytes, StoreError> {
+    chunks(place, (body, row, keys), table, &[], range)
+}
+
+/// The lines of a body's chunk table, and where it ends.
+pub(crate) struct ChunkTable {
+    rows: Vec<ChunkRow>,
+    end: usize,
+}
+
+// A file that ends too early is damage of this body, not trouble with the disk.
+fn read_at(file: &dyn DiskFile, body: BodyId, bytes: &mut [u8], at: u64) -> Result<(), StoreError> {
+    file.read_exact_at(bytes, at).map_err(|error| {
+        let short = error.kind() == io::ErrorKind::UnexpectedEof;
+        if short { StoreError::Damaged(Damaged::Body(body)) } else { StoreError::Io(error) }
+    })
+}
+
+/// Where a body's payload begins in its file.
+fn payload_at(row: &BodyRow) -> u64 {
+    row.offset.saturating_add(FRAME_HEADER_BYTES as u64)
+}
+
+/// The first bytes of a body, as many as its head and table have, `first` at least; and the table.
+fn begin(
+    place: &BodyPlace<'_>,
+    body: BodyId,
+    row: &BodyRow,
+    keys: &MessageKeys,
+    first: usize,
+) -> Result<(ChunkTable, Vec<u8>), StoreError> {
+    let damaged = || StoreError::Damaged(Damaged::Body(body));
     let mut begin = vec![0; first];
-    file.read_exact_at(&mut begin, start).map_err(at)?;
+    read_at(place.file, body, &mut begin, payload_at(row))?;
     let count = parse_head(&begin, body, row, keys).ok_or_else(damaged)?;
-    let table_end = BODY_HEAD_BYTES.saturating_add(count.checked_mul(CHUNK_ROW_BYTES).ok_or_else(damaged)?);
-    if table_end > row.length as usize {
+    let end = BODY_HEAD_BYTES.saturating_add(count.checked_mul(CHUNK_ROW_BYTES).ok_or_else(damaged)?);
+    if end > row.length as usize {
         return Err(damaged());
     }
-    if begin.len() < table_end {
-        begin.resize(table_end, 0);
-        file.read_exact_at(&mut begin, start).map_err(at)?;
+    if begin.len() < end {
+        begin.resize(end, 0);
+        read_at(place.file, body, &mut begin, payload_at(row))?;
     }
-    let table = parse_table(begin.get(BODY_HEAD_BYTES..table_end).unwrap_or_default());
-    let range = range.map_or(0..row.size, |r| {
-        let start = r.start.min(row.size);
-        start..r.end.clamp(start, row.size)
-    });
+    let rows = parse_table(begin.get(BODY_HEAD_BYTES..end).unwrap_or_default());
+    // The table is not sealed by itself: what it says must come to the size in the row.
+    if rows.iter().map(|chunk| chunk.plain as u64).sum::<u64>() != row.size {
+        return Err(damaged());
+    }
+    Ok((ChunkTable { rows, end }, begin))
+}
+
+/// Opens the chunks that hold a range; `begin` are the first bytes, as far as they were read.
+fn chunks(
+    place: &BodyPlace<'_>,
+    (body, row, keys): (BodyId, &BodyRow, &MessageKeys),
+    table: &ChunkTable,
+    begin: &[u8],
+    range: Range<u64>,
+) -> Result<Bytes, StoreError> {
+    let damaged = || StoreError::Damaged(Damaged::Body(body));
+    let start = range.start.min(row.size);
+    let range = start..range.end.clamp(start, row.size);
     let mut out = Vec::with_capacity(usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(0));
-    let (mut stored_at, mut plain_at) = (table_end, 0_u64);
-    for (index, chunk) in table.iter().enumerate() {
-        let plain_end = plain_at.saturating_add(chunk.plain as u64);
-        if plain_at < range.end && plain_end > range.start {
-            let mut sealed = match begin.get(stored_at..stored_at.saturating_add(chunk.stored)) {
+    let (mut stored_at, mut plain_at) = (table.end, 0_u64);
+    for (index, chunk) in table.rows.iter().enumerate() {
+        let (plain_end, stored_end) =
+            (plain_at.saturating_add(chunk.plain as u64), stored_at.saturating_add(chunk.stored));
+        if plain_at >= range.end {
+            break;
+        }
+        if plain_end > range.start {
+            let mut sealed = match begin.get(stored_at..stored_end) {
                 Some(bytes) => bytes.to_vec(),
+                None if stored_end > row.length as usize => return Err(damaged()),
                 None => {
-                    if stored_at.saturating_add(chunk.stored) > row.length as usize {
-                        return Err(damaged());
-                    }
                     let mut bytes = vec![0; chunk.stored];
-                    file.read_exact_at(&mut bytes, start.saturating_add(stored_at as u64)).map_err(at)?;
+                    read_at(place.file, body, &mut bytes, payload_at(row).saturating_add(stored_at as u64))?;
                     bytes
                 }
             };
             let number = u32::try_from(index).map_err(|_| damaged())?;
-            let aad = chunk_aad(store, body, number, chunk.compressed).encode();
-            let last = index.saturating_add(1) == table.len();
+            let aad = chunk_aad(place.store, body, number, chunk.compressed).encode();
+            let last = index.saturating_add(1) == table.rows.len();
             let plain = keys.open_chunk(chunk.role, number, last, &aad, &mut sealed).map_err(|_| damaged())?;
             let from = usize::try_from(range.start.saturating_sub(plain_at)).unwrap_or(0);
             let to = usize::try_from(range.end.min(plain_end).saturating_sub(plain_at)).unwrap_or(0);
@@ -350,11 +413,9 @@ pub(crate) fn read(
                 out.extend_from_slice(plain.get(from..to).ok_or_else(damaged)?);
             }
         }
-        stored_at = stored_at.saturating_add(chunk.stored);
-        plain_at = plain_end;
+        (stored_at, plain_at) = (stored_end, plain_end);
     }
-    // The table is not sealed by itself: what it says must come to the size in the row.
-    if plain_at != row.size || out.len() as u64 != range.end.saturating_sub(range.start) {
+    if out.len() as u64 != range.end.saturating_sub(range.start) {
         return Err(damaged());
     }
     Ok(Bytes::from(out))

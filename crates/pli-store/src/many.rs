@@ -44,11 +44,11 @@ impl Listed {
 pub(crate) struct ReadHelpers(AtomicUsize);
 
 /// A helper's place, given back when dropped.
-struct Place<'a>(&'a AtomicUsize);
+pub(crate) struct Place<'a>(&'a AtomicUsize);
 
 impl ReadHelpers {
     /// `None` when as many help as there may be.
-    fn place(&self) -> Option<Place<'_>> {
+    pub(crate) fn place(&self) -> Option<Place<'_>> {
         let more = |now: usize| (now < READ_HELPERS_MAX).then(|| now.saturating_add(1));
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok().map(|_| Place(&self.0))
     }

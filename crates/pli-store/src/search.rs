@@ -7,20 +7,20 @@ mod cache;
 mod index;
 mod limits;
 
-use std::cell::RefCell;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use pli_crypto::{KeyWrap, MessageKeys, Opened};
 pub use pli_search::Field as SearchField;
-use pli_search::{Builder, Front, HEAD_BYTES, Outcome, Postings, Query, TEXT_VERSION, front_bytes, rank, search};
+use pli_search::{Builder, Front, Outcome, Postings, Query, TEXT_VERSION, front_bytes, rank, search};
 use pli_types::{Action, EmailId};
 
 pub(crate) use self::cache::SearchCache;
 pub use self::index::IndexStep;
 use self::limits::{SEARCH_BLOCK_BYTES, SEARCH_MESSAGE_BYTES_MAX, SEARCH_STEP_MESSAGES};
-use crate::body::{read, wrap_aad};
+use crate::body::{ChunkTable, chunk_table, read_chunks, wrap_aad};
 use crate::engine::Engine;
 use crate::error::{Damaged, StoreError};
 use crate::index::Next;
@@ -135,14 +135,22 @@ pub(super) struct Source<'a> {
     row: BodyRow,
     body: pli_types::BodyId,
     keys: MessageKeys,
-    /// The block that was read last: lists are read one after the other.
-    last: RefCell<Option<(u64, Bytes)>>,
+    /// Where its chunks stand; the same wherever compaction moves it.
+    table: OnceLock<ChunkTable>,
 }
 
 impl Source<'_> {
     fn plain(&self, range: Range<u64>) -> Result<Bytes> {
         let (row, file) = self.engine.body_file(self.body, self.row.clone())?;
-        read(&self.engine.body_place(&*file), self.body, &row, &self.keys, Some(range))
+        let place = self.engine.body_place(&*file);
+        let table = match self.table.get() {
+            Some(table) => table,
+            None => {
+                let table = chunk_table(&place, self.body, &row, &self.keys)?;
+                self.table.get_or_init(|| table)
+            }
+        };
+        read_chunks(&place, self.body, &row, &self.keys, table, range)
     }
     /// The whole segment.
     pub(super) fn whole(&self) -> Result<Bytes> {
@@ -154,22 +162,17 @@ impl Source<'_> {
         if let Some(front) = self.engine.search.front(self.body, now) {
             return Ok(front);
         }
-        let length = front_bytes(&self.plain(0..HEAD_BYTES as u64)?)?;
-        let front = Arc::new(Front::parse(self.plain(0..length)?)?);
+        let head = self.block(0)?;
+        let length = front_bytes(&head)?;
+        let front = match usize::try_from(length).ok().and_then(|length| head.get(..length)) {
+            Some(bytes) => Front::parse(bytes)?,
+            None => Front::parse(&self.plain(0..length)?)?,
+        };
+        let front = Arc::new(front);
         self.engine.search.put_front(self.body, &front, now);
         Ok(front)
     }
     fn block(&self, number: u64) -> Result<Bytes> {
-        if let Some((last, block)) = &*self.last.borrow()
-            && *last == number
-        {
-            return Ok(block.clone());
-        }
-        let block = self.kept_block(number)?;
-        *self.last.borrow_mut() = Some((number, block.clone()));
-        Ok(block)
-    }
-    fn kept_block(&self, number: u64) -> Result<Bytes> {
         let now = self.engine.now();
         if let Some(block) = self.engine.search.block(self.body, number, now) {
             return Ok(block);
@@ -208,6 +211,29 @@ impl Postings for Source<'_> {
         let whole = bytes.len() as u64 == range.end.saturating_sub(range.start);
         if whole { Ok(bytes) } else { Err(damaged()) }
     }
+
+    fn both(&self, first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send)) {
+        let Some(_place) = self.engine.read_helpers.place() else {
+            first();
+            return second();
+        };
+        let waiting = Mutex::new(Some(second));
+        let take = || {
+            let second = waiting.lock().take();
+            if let Some(second) = second {
+                second();
+            }
+        };
+        std::thread::scope(|scope| {
+            let other = std::thread::Builder::new().name(String::from("store-search")).spawn_scoped(scope, take);
+            first();
+            match other {
+                // What a panic left undone has no answer, and the search fails.
+                Ok(other) => drop(other.join()),
+                Err(_) => take(),
+            }
+        });
+    }
 }
 
 impl Reader<'_> {
@@ -231,7 +257,7 @@ impl Reader<'_> {
         let aad = wrap_aad(engine.keys.id, self.account, row.body);
         let look_up = |epoch| engine.epoch_blob(self.account, epoch).ok().flatten();
         let (key, _) = keys.message_key(engine.now(), &row.wrap, &aad, &look_up)?;
-        Ok(Source { engine, row: body, body: row.body, keys: key.derive(), last: RefCell::new(None) })
+        Ok(Source { engine, row: body, body: row.body, keys: key.derive(), table: OnceLock::new() })
     }
 
     /// All segments that can be read. One that is damaged, or was replaced this moment, covers nothing: its messages
@@ -324,7 +350,7 @@ impl Reader<'_> {
         let Some(bytes) = builder.finish() else { return Ok(None) };
         let bytes = Bytes::from(bytes);
         let end = usize::try_from(front_bytes(&bytes)?).unwrap_or(usize::MAX).min(bytes.len());
-        Ok(Some((Front::parse(bytes.slice(..end))?, Memory(bytes))))
+        Ok(Some((Front::parse(bytes.get(..end).unwrap_or_default())?, Memory(bytes))))
     }
 
     pub(super) fn messages_after(&self, after: u64, visit: &mut dyn FnMut(EmailId, &MessageRow) -> Next) -> Result<()> {

@@ -179,7 +179,7 @@ impl Reader<'_> {
             match self.search_source(keys, row).and_then(|source| source.whole()) {
                 Ok(bytes) => {
                     let end = usize::try_from(front_bytes(&bytes)?).unwrap_or(usize::MAX).min(bytes.len());
-                    segments.push((Front::parse(bytes.slice(..end))?, bytes));
+                    segments.push((Front::parse(bytes.get(..end).unwrap_or_default())?, bytes));
                 }
                 // A damaged one is left out and goes: its messages are looked into from then on.
                 Err(error) if super::is_lost(&error) => {

@@ -7,8 +7,9 @@ use crate::limits::CHUNK_BYTES;
 pub(in crate::search) const SEARCH_CACHE_BYTES_MAX: usize = 256 << 20;
 /// Milliseconds after which parts of search segments that nobody looks at go from memory.
 pub(in crate::search) const SEARCH_CACHE_IDLE_MS: i64 = 15 * 60 * 1000;
-/// Postings are read in pieces of this size: one chunk of a body.
+/// Segments are read in pieces of this size: one chunk of a body, one chunk of a segment.
 pub(in crate::search) const SEARCH_BLOCK_BYTES: u64 = CHUNK_BYTES as u64;
+const _: () = assert!(CHUNK_BYTES == pli_search::CHUNK_BYTES, "a chunk of words is read with one chunk of a body");
 /// Messages without an index that one step takes up.
 pub(in crate::search) const SEARCH_STEP_MESSAGES: usize = 4096;
 /// Original bytes that one step reads.
