@@ -1,8 +1,11 @@
 //! K2: an account's X25519 pair for 30 days, where keys rotate by themselves.
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 
 use hpke::{Deserializable, Kem, Serializable};
+use parking_lot::Mutex;
 use pli_types::UnixMillis;
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use zeroize::Zeroizing;
@@ -12,7 +15,7 @@ use crate::account::AccountKeyBlob;
 use crate::aead::{AeadKey, hkdf};
 use crate::codec::Reader;
 use crate::error::{CryptoError, OpenError, Result};
-use crate::hpke_seal::{self, P256, X25519};
+use crate::hpke_seal::{self, Context, P256, X25519};
 use crate::message::MessageKey;
 use crate::secret::Secret32;
 use crate::wrap::{KeyWrap, SealedKey, WrappedKey};
@@ -82,8 +85,7 @@ impl EpochBlob {
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, account.signature)
             .verify(&self.public.signed_bytes(ctx, self.epoch), &self.signature)
             .map_err(|_| OpenError)?;
-        let key = <X25519 as Kem>::PublicKey::from_bytes(&self.public.0).map_err(|_| OpenError)?;
-        Ok(EpochPublic { epoch: self.epoch, key })
+        Ok(EpochPublic { epoch: self.epoch, key: self.public })
     }
 
     /// Seals an epoch's private half to K1's public one; `sign` signs with K1, ECDSA P-256 over SHA-256, r and s of 32
@@ -180,10 +182,10 @@ fn seal_info(epoch: Epoch) -> [u8; 13] {
 }
 
 /// K2's public half, checked: seals message keys.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub struct EpochPublic {
     epoch: Epoch,
-    key: <X25519 as Kem>::PublicKey,
+    key: PublicPart,
 }
 
 impl EpochPublic {
@@ -192,13 +194,61 @@ impl EpochPublic {
     pub const fn epoch(&self) -> Epoch {
         self.epoch
     }
-    /// Seals K3 by HPKE. `aad` says whose and which message.
-    pub fn seal_key(&self, key: &MessageKey, aad: &[u8]) -> Result<SealedKey> {
-        hpke_seal::seal::<X25519, { SealedKey::BYTES }>(&self.key, &seal_info(self.epoch), aad, &key.0).map(SealedKey)
+    /// Agrees on a secret with the account by HPKE, for the messages of a short while: [`Sender`].
+    pub fn sender(&self, now: UnixMillis) -> Result<Sender> {
+        let (encapsulated, context) = Context::to_x25519(&self.key.0, &seal_info(self.epoch))?;
+        Ok(Sender { epoch: self.epoch, encapsulated, context, made: now, next: 0 })
     }
-    /// The same as a row keeps it.
+    /// Seals one K3 by an agreement of its own. `aad` says whose and which message.
     pub fn seal(&self, key: &MessageKey, aad: &[u8]) -> Result<KeyWrap> {
-        Ok(KeyWrap::Sealed { epoch: self.epoch, bytes: self.seal_key(key, aad)? })
+        self.sender(UnixMillis(0))?.seal(UnixMillis(0), key, aad).ok_or(CryptoError::Malformed("seal"))
+    }
+}
+
+/// Milliseconds for which a delivery's key agreement may serve.
+pub const SENDER_MS_MAX: i64 = 60_000;
+/// Messages for which it may serve.
+const SENDER_MESSAGES_MAX: u32 = 1 << 16;
+
+/// A key agreement with one account that seals the keys of the messages of at most a minute.
+///
+/// Whoever holds it could open what it sealed: that is the price of one curve operation for many messages instead of two
+/// for each, and why it ends soon. Its keys are in memory alone.
+pub struct Sender {
+    epoch: Epoch,
+    encapsulated: [u8; 32],
+    context: Context,
+    made: UnixMillis,
+    next: u32,
+}
+
+impl Sender {
+    /// The epoch whose pair it was agreed with.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+    /// Whether its time is over. A clock that went back ends it as well.
+    #[must_use]
+    pub fn is_over(&self, now: UnixMillis) -> bool {
+        !(0..SENDER_MS_MAX).contains(&now.0.saturating_sub(self.made.0)) || self.next >= SENDER_MESSAGES_MAX
+    }
+    /// Seals K3; `aad` says whose and which message. `None` when its time is over.
+    pub fn seal(&mut self, now: UnixMillis, key: &MessageKey, aad: &[u8]) -> Option<KeyWrap> {
+        if self.is_over(now) {
+            return None;
+        }
+        let sequence = self.next;
+        self.next = sequence.saturating_add(1);
+        let sealed = self.context.seal(sequence, aad, &key.0);
+        let bytes = SealedKey { sequence, encapsulated: self.encapsulated, sealed };
+        Some(KeyWrap::Sealed { epoch: self.epoch, bytes })
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("epoch", &self.epoch).finish_non_exhaustive()
     }
 }
 
@@ -215,7 +265,12 @@ pub struct EpochSecret {
     public: PublicPart,
     derive: Secret32,
     wrap: AeadKey,
+    /// Agreements of deliveries that were opened last: their messages mostly stand together.
+    agreed: Mutex<VecDeque<([u8; 32], Arc<Context>)>>,
 }
+
+/// Agreements kept by an opened epoch.
+const AGREED_MAX: usize = 8;
 
 impl EpochSecret {
     /// A new epoch's pair. Delivery and sessions get it from a key store.
@@ -238,7 +293,7 @@ impl EpochSecret {
         let wrap = AeadKey::new(&hkdf(&derive, b"pli K2 wrap v1", &[]));
         let mut raw = [0; 32];
         public.write_exact(&mut raw);
-        Self { epoch, private, public: PublicPart(raw), derive, wrap }
+        Self { epoch, private, public: PublicPart(raw), derive, wrap, agreed: Mutex::default() }
     }
 
     pub(crate) fn private_bytes(&self) -> Secret32 {
@@ -259,9 +314,25 @@ impl EpochSecret {
         hkdf(&self.derive, b"pli K2 role v1", &[role.as_bytes()])
     }
 
-    /// Opens a seal of [`EpochPublic::seal_key`]: one curve operation.
+    /// Opens a delivery's seal: one curve operation, or none if another message of its agreement was opened just now.
     pub fn open_seal(&self, sealed: &SealedKey, aad: &[u8]) -> Result<MessageKey, OpenError> {
-        hpke_seal::open::<X25519>(&self.private, &seal_info(self.epoch), aad, &sealed.0).map(MessageKey)
+        let known = |agreed: &VecDeque<([u8; 32], Arc<Context>)>| {
+            agreed.iter().find(|(enc, _)| *enc == sealed.encapsulated).map(|(_, context)| Arc::clone(context))
+        };
+        let context = known(&self.agreed.lock());
+        let context = match context {
+            Some(context) => context,
+            None => {
+                let enc = &sealed.encapsulated;
+                let made = Context::from_x25519(&self.private_bytes(), &self.public.0, enc, &seal_info(self.epoch))?;
+                let made = Arc::new(made);
+                let mut agreed = self.agreed.lock();
+                agreed.truncate(AGREED_MAX.saturating_sub(1));
+                agreed.push_front((*enc, Arc::clone(&made)));
+                made
+            }
+        };
+        context.open(sealed.sequence, aad, &sealed.sealed).map(MessageKey)
     }
 
     /// Wraps K3 under the derived key, with a random nonce (one wrap for each message and epoch: far below 2^32).

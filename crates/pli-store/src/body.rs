@@ -20,7 +20,9 @@ use crate::rows::mail::BodyRow;
 
 /// zstd's level: one that keeps up with the disk.
 const ZSTD_LEVEL: i32 = 1;
-const BODY_VERSION: u8 = 1;
+/// 2: the summary follows the chunks, up to the payload's end. 1: it stands in the row.
+const BODY_VERSION: u8 = 2;
+const BODY_VERSION_OLDEST: u8 = 1;
 /// Version, three zero bytes, chunk count, body id, size, commitment.
 const BODY_HEAD_BYTES: usize = 4 + 4 + 8 + 8 + 32;
 /// Stored length, plain length with its two marks.
@@ -39,7 +41,8 @@ pub struct Prepared {
     pub(crate) digest: [u8; 32],
     pub(crate) size: u64,
     pub(crate) summary: Summary,
-    pub(crate) sealed_summary: Vec<u8>,
+    /// Bytes of the sealed summary at the payload's end.
+    pub(crate) summary_bytes: u32,
 }
 
 impl Prepared {
@@ -152,9 +155,8 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, StoreError> {
     let summary = pli_mime::summarise(raw, &pli_mime::Limits::default());
     let header = usize::try_from(summary.header_len()).unwrap_or(usize::MAX);
-    let (prepared, keys) = seal(store, compressors, body, raw, header)?;
-    let sealed_summary = seal_summary(store, compressors, body, &keys, 0, &summary);
-    Ok(Prepared { summary, sealed_summary, ..prepared })
+    let prepared = seal(store, compressors, body, raw, header, Some(&summary))?;
+    Ok(Prepared { summary, ..prepared })
 }
 
 /// The same for bytes that are no message and have no summary.
@@ -164,17 +166,18 @@ pub(crate) fn prepare_plain(
     body: BodyId,
     bytes: &[u8],
 ) -> Result<Prepared, StoreError> {
-    seal(store, compressors, body, bytes, 0).map(|(prepared, _)| prepared)
+    seal(store, compressors, body, bytes, 0, None)
 }
 
-/// Compresses and seals; the summary is left empty.
+/// Compresses and seals.
 fn seal(
     store: StoreId,
     compressors: &Compressors,
     body: BodyId,
     raw: &[u8],
     header: usize,
-) -> Result<(Prepared, MessageKeys), StoreError> {
+    summary: Option<&Summary>,
+) -> Result<Prepared, StoreError> {
     let key = MessageKey::generate()?;
     let keys = key.derive();
     let pieces = pieces(raw.len(), header);
@@ -197,13 +200,15 @@ fn seal(
         head.u32(stored).u32(u32::try_from(plain.len()).unwrap_or(0) | marks);
         chunks.push(chunk);
     }
+    let summary = summary.map(|summary| seal_summary(store, compressors, body, &keys, summary)).unwrap_or_default();
     let mut payload = head.0;
-    payload.reserve_exact(chunks.iter().map(Vec::len).sum());
+    payload.reserve_exact(chunks.iter().map(Vec::len).sum::<usize>().saturating_add(summary.len()));
     chunks.iter().for_each(|chunk| payload.extend_from_slice(chunk));
+    payload.extend_from_slice(&summary);
     if payload.len() > crate::log::frame::FRAME_PAYLOAD_BYTES_MAX as usize {
         return Err(StoreError::Limit("message size"));
     }
-    let prepared = Prepared {
+    Ok(Prepared {
         body,
         key,
         sealed_digest: sha256(&payload),
@@ -211,9 +216,8 @@ fn seal(
         digest: sha256(raw),
         size: raw.len() as u64,
         summary: pli_mime::summarise(&[], &pli_mime::Limits::default()),
-        sealed_summary: Vec::new(),
-    };
-    Ok((prepared, keys))
+        summary_bytes: u32::try_from(summary.len()).unwrap_or(0),
+    })
 }
 
 /// Plain length with the compression's mark, then the bytes; all sealed.
@@ -222,7 +226,6 @@ fn seal_summary(
     compressors: &Compressors,
     body: BodyId,
     keys: &MessageKeys,
-    version: u32,
     summary: &Summary,
 ) -> Vec<u8> {
     let plain = summary.encode();
@@ -233,34 +236,40 @@ fn seal_summary(
         None => w.u32(length).raw(&plain),
     };
     let mut sealed = w.0;
-    let aad = summary_aad(store, body, version).encode();
-    keys.seal_chunk(ChunkRole::Summary, version, true, &aad, &mut sealed);
+    let aad = summary_aad(store, body, 0).encode();
+    keys.seal_chunk(ChunkRole::Summary, 0, true, &aad, &mut sealed);
     sealed
 }
 
-/// What opening summaries needs besides.
-pub(crate) struct Scratch<'a> {
-    /// Serves for many.
-    pub(crate) buffer: &'a mut Vec<u8>,
-    /// A summary with more plain bytes is left closed.
-    pub(crate) bytes_max: usize,
+/// Reads the sealed summary that stands in a body's frame into `buffer`.
+pub(crate) fn read_summary(
+    file: &dyn DiskFile,
+    body: BodyId,
+    row: &BodyRow,
+    buffer: &mut Vec<u8>,
+) -> Result<(), StoreError> {
+    let damaged = || StoreError::Damaged(Damaged::Summary(body));
+    let before = row.length.checked_sub(row.summary_bytes).filter(|_| row.summary_bytes > 0).ok_or_else(damaged)?;
+    let start = row.offset.saturating_add(FRAME_HEADER_BYTES as u64).saturating_add(before.into());
+    buffer.clear();
+    buffer.resize(row.summary_bytes as usize, 0);
+    file.read_exact_at(buffer, start).map_err(|error| {
+        if error.kind() == io::ErrorKind::UnexpectedEof { damaged() } else { StoreError::Io(error) }
+    })
 }
 
-/// Opens a body row's summary, `sealed` as it stands in the row, up to its encoding. `None`: it is larger than wanted.
+/// Opens a summary up to its encoding; `sealed` is opened in place. `None`: it has more plain bytes than wanted.
 pub(crate) fn open_summary(
     store: StoreId,
     decompressors: &Decompressors,
     (body, version): (BodyId, u32),
-    sealed: &[u8],
+    sealed: &mut [u8],
     keys: &SummaryKey,
-    scratch: Scratch<'_>,
+    bytes_max: usize,
 ) -> Result<Option<Vec<u8>>, StoreError> {
     let damaged = || StoreError::Damaged(Damaged::Summary(body));
     let aad = summary_aad(store, body, version).encode();
-    let Scratch { buffer, bytes_max } = scratch;
-    buffer.clear();
-    buffer.extend_from_slice(sealed);
-    let plain = keys.open(version, &aad, buffer).map_err(|_| damaged())?;
+    let plain = keys.open(version, &aad, sealed).map_err(|_| damaged())?;
     let mut r = Reader::new(plain);
     let length = r.u32().ok_or_else(damaged)?;
     if (length & !COMPRESSED) as usize > bytes_max {
@@ -424,7 +433,8 @@ fn chunks(
 /// Checks the head; returns the number of chunks.
 fn parse_head(bytes: &[u8], body: BodyId, row: &BodyRow, keys: &MessageKeys) -> Option<usize> {
     let mut r = Reader::new(bytes);
-    if r.array()? != [BODY_VERSION, 0, 0, 0] {
+    let [version, 0, 0, 0] = r.array()? else { return None };
+    if !(BODY_VERSION_OLDEST..=BODY_VERSION).contains(&version) {
         return None;
     }
     let count = r.u32()?;
@@ -433,6 +443,18 @@ fn parse_head(bytes: &[u8], body: BodyId, row: &BodyRow, keys: &MessageKeys) -> 
     }
     keys.check_commitment(&r.array()?).ok()?;
     usize::try_from(count).ok()
+}
+
+/// How many bytes of a body frame's payload are its summary, as its head says it; whether they open is seen later.
+pub(crate) fn summary_bytes_in(payload: &[u8]) -> Option<u32> {
+    if payload.first() != Some(&BODY_VERSION) {
+        return Some(0);
+    }
+    let count = Reader::new(payload.get(4..)?).u32()?;
+    let table_end = (count as usize).checked_mul(CHUNK_ROW_BYTES)?.checked_add(BODY_HEAD_BYTES)?;
+    let chunks = parse_table(payload.get(BODY_HEAD_BYTES..table_end)?);
+    let before = chunks.iter().try_fold(table_end, |sum, chunk| sum.checked_add(chunk.stored))?;
+    u32::try_from(payload.len().checked_sub(before)?).ok()
 }
 
 fn parse_table(bytes: &[u8]) -> Vec<ChunkRow> {

@@ -142,10 +142,9 @@ impl Store {
                 return Err(StoreError::WrongPermit);
             }
             // The public key suffices: delivery writes what it cannot read.
-            let key = engine.delivery_key(recipient.account, now)?;
             let aad = wrap_aad(engine.keys.id, recipient.account, prepared.body);
             local_places.push(LocalPlace {
-                wrap: key.seal(&prepared.key, &aad)?,
+                wrap: engine.seal_for(recipient.account, now, &prepared.key, &aad)?,
                 permit: recipient.permit,
                 account: recipient.account,
                 mailbox: recipient.mailbox,

@@ -90,6 +90,7 @@ impl Committer {
             }
             self.flush_if_due(false);
             self.engine.moments.tidy(self.engine.env.clock.monotonic());
+            self.engine.forget_senders(self.engine.now());
             if closing {
                 break;
             }

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use pli_crypto::{Aad, AccountKeyBlob, Epoch, EpochBlob, EpochPublic, KeyStore};
+use pli_crypto::{
+    Aad, AccountKeyBlob, Epoch, EpochBlob, EpochPublic, KeyStore, KeyWrap, MessageKey, SENDER_MS_MAX, Sender,
+};
 use pli_io::{DiskFile, Env, OpenMode};
 use pli_types::{AccountId, BodyId, UnixMillis};
 use tokio::sync::watch;
@@ -50,11 +52,14 @@ pub(crate) struct Progress {
     pub(crate) unflushed: u64,
 }
 
-/// Newest public keys of accounts that receive mail.
+/// Newest public keys of accounts that receive mail, and what was agreed with them in the last minute.
 #[derive(Default)]
 struct DeliveryKeys {
     keys: HashMap<AccountId, EpochPublic>,
     order: VecDeque<AccountId>,
+    senders: HashMap<AccountId, Sender>,
+    /// In the order in which they were made, with the time.
+    made: VecDeque<(UnixMillis, AccountId)>,
 }
 
 /// The shared state.
@@ -311,9 +316,50 @@ impl Engine {
         }
         Ok(public)
     }
+    /// Seals a message's key to the account, by the agreement of this minute.
+    pub(crate) fn seal_for(
+        &self,
+        account: AccountId,
+        now: UnixMillis,
+        key: &MessageKey,
+        aad: &[u8],
+    ) -> Result<KeyWrap> {
+        let public = self.delivery_key(account, now)?;
+        {
+            let mut cache = self.delivery.lock();
+            let sender = cache.senders.get_mut(&account).filter(|sender| sender.epoch() == public.epoch());
+            if let Some(wrap) = sender.and_then(|sender| sender.seal(now, key, aad)) {
+                return Ok(wrap);
+            }
+        }
+        // Outside the lock: a curve operation holds nobody up.
+        let mut sender = public.sender(now)?;
+        let wrap = sender.seal(now, key, aad).ok_or(StoreError::Impossible("a new agreement is over"))?;
+        self.forget_senders(now);
+        let mut cache = self.delivery.lock();
+        if cache.senders.len() < DELIVERY_KEYS_MAX {
+            cache.senders.insert(account, sender);
+            cache.made.push_back((now, account));
+        }
+        Ok(wrap)
+    }
+    /// Drops agreements whose minute is over: what they sealed is from then on for its account alone.
+    pub(crate) fn forget_senders(&self, now: UnixMillis) {
+        let mut cache = self.delivery.lock();
+        while let Some((made, account)) = cache.made.front().copied() {
+            if (0..SENDER_MS_MAX).contains(&now.0.saturating_sub(made.0)) {
+                break;
+            }
+            cache.made.pop_front();
+            if cache.senders.get(&account).is_some_and(|sender| sender.is_over(now)) {
+                cache.senders.remove(&account);
+            }
+        }
+    }
     pub(crate) fn forget_delivery_key(&self, account: AccountId) {
         let mut cache = self.delivery.lock();
         cache.keys.remove(&account);
+        cache.senders.remove(&account);
         cache.order.retain(|known| *known != account);
     }
 

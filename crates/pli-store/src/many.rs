@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pli_crypto::{EpochSecret, MessageKey, Opened};
+use pli_io::DiskFile;
 use pli_mime::Summary;
 use pli_types::{BodyId, ByteCount, EmailId, UnixMillis};
 
-use crate::body::{Scratch, open_summary, wrap_aad};
+use crate::body::{open_summary, read_summary, wrap_aad};
 use crate::error::{Damaged, StoreError};
 use crate::limits::{LISTED_SUMMARY_BYTES_MAX, READ_HELPERS_MAX, READ_SPLIT_MESSAGES};
 use crate::read::Reader;
@@ -136,7 +137,7 @@ impl Reader<'_> {
         let mut bodies: Vec<(u64, usize)> =
             found.iter().zip(0..).map(|(found, at)| (found.row.body.get(), at)).collect();
         bodies.sort_unstable();
-        let mut work = Summaries { reader: self, opened, secrets: Vec::new(), buffer: Vec::new() };
+        let mut work = Summaries { reader: self, opened, secrets: Vec::new(), buffer: Vec::new(), file: None };
         self.index().gather(&Key::new(Table::Body), &bodies, |at, bytes| {
             let Some(found) = found.get(at) else { return Ok(()) };
             let summary = match bytes {
@@ -173,17 +174,39 @@ struct Summaries<'a> {
     opened: &'a Opened,
     secrets: Vec<Arc<EpochSecret>>,
     buffer: Vec<u8>,
+    /// The segment that was read last: neighbours stand in the same.
+    file: Option<(u32, Arc<dyn DiskFile>)>,
 }
 
 impl Summaries<'_> {
     fn open(&mut self, found: &Found, body: &[u8]) -> Result<Option<Vec<u8>>> {
         let damaged = StoreError::Damaged(Damaged::Row(BodyRow::NAME));
-        let (row, sealed) = BodyRow::decode_borrowed(body).ok_or(damaged)?;
+        let (mut row, sealed) = BodyRow::decode_borrowed(body).ok_or(damaged)?;
         let key = self.message_key(found)?.derive_summary();
         let engine = self.reader.engine;
+        if sealed.is_empty() {
+            row = self.read(found.row.body, row)?;
+        } else {
+            self.buffer.clear();
+            self.buffer.extend_from_slice(sealed);
+        }
         let of = (found.row.body, row.summary_version);
-        let scratch = Scratch { buffer: &mut self.buffer, bytes_max: LISTED_SUMMARY_BYTES_MAX };
-        open_summary(engine.keys.id, &engine.decompressors, of, sealed, &key, scratch)
+        open_summary(engine.keys.id, &engine.decompressors, of, &mut self.buffer, &key, LISTED_SUMMARY_BYTES_MAX)
+    }
+
+    /// Reads the summary out of the body's frame; returns the row by which it was found.
+    fn read(&mut self, id: BodyId, mut row: BodyRow) -> Result<BodyRow> {
+        let file = match &self.file {
+            Some((segment, file)) if *segment == row.segment => Arc::clone(file),
+            _ => {
+                let (now, file) = self.reader.engine.body_file(id, row)?;
+                row = now;
+                self.file = Some((row.segment, Arc::clone(&file)));
+                file
+            }
+        };
+        read_summary(&*file, id, &row, &mut self.buffer)?;
+        Ok(row)
     }
 
     /// As for one message, in [`Reader`].

@@ -7,7 +7,7 @@ use pli_crypto::{KeyWrap, MessageKey, Opened};
 use pli_mime::Summary;
 use pli_types::{AccountId, Action, BodyId, ByteCount, EmailId, MailboxId, MailboxName, ModSeq, Uid};
 
-use crate::body::{Scratch, open_summary, read, wrap_aad};
+use crate::body::{open_summary, read, read_summary, wrap_aad};
 use crate::engine::Engine;
 use crate::error::{Damaged, StoreError};
 use crate::index::Next;
@@ -176,9 +176,13 @@ impl Reader<'_> {
         let (message, body) = self.rows(email)?;
         let key = self.message_key(keys, email, &message)?.derive_summary();
         let engine = self.engine;
-        let of = (message.body, body.summary_version);
-        let scratch = Scratch { buffer: &mut Vec::new(), bytes_max: usize::MAX };
-        open_summary(engine.keys.id, &engine.decompressors, of, &body.summary, &key, scratch)?
+        let (mut sealed, version) = (body.summary.clone(), body.summary_version);
+        if sealed.is_empty() {
+            let (body, file) = engine.body_file(message.body, body)?;
+            read_summary(&*file, message.body, &body, &mut sealed)?;
+        }
+        let of = (message.body, version);
+        open_summary(engine.keys.id, &engine.decompressors, of, &mut sealed, &key, usize::MAX)?
             .and_then(|encoded| Summary::decode(&encoded).ok())
             .ok_or(StoreError::Damaged(Damaged::Summary(message.body)))
     }

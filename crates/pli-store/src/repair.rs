@@ -14,6 +14,7 @@ use pli_io::{DiskFile, OpenMode};
 use pli_types::{Action, BodyId};
 use serde::Serialize;
 
+use crate::body::summary_bytes_in;
 use crate::codec::{Reader, to_hex};
 use crate::error::StoreError;
 use crate::index::IndexError;
@@ -373,6 +374,7 @@ impl Store {
                     sealed_digest: sha256(&payload),
                     messages: 0,
                     queued: 0,
+                    summary_bytes: summary_bytes_in(&payload).unwrap_or(0),
                     summary_version: 0,
                     summary: Vec::new(),
                 };

@@ -302,8 +302,9 @@ impl<'a> Txn<'a> {
             sealed_digest: prepared.sealed_digest,
             messages: 0,
             queued: 0,
+            summary_bytes: prepared.summary_bytes,
             summary_version: 0,
-            summary: prepared.sealed_summary.clone(),
+            summary: Vec::new(),
         };
         let frame = BodyFrame { payload: Arc::clone(&prepared.payload), digest: prepared.sealed_digest };
         self.place_frame(&mut row, frame);

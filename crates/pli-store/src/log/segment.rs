@@ -13,7 +13,7 @@ use crate::keys::StoreKeys;
 use crate::rows::log::LogPlace;
 
 /// Version of segments, frames and batches. 2 has snapshots, and headers that say where a rebuild may begin.
-pub(crate) const FORMAT_VERSION: u32 = 2;
+pub(crate) const FORMAT_VERSION: u32 = 3;
 /// The oldest version that is still read.
 pub(crate) const FORMAT_OLDEST: u32 = 1;
 /// Bytes of one copy of the header.

@@ -238,7 +238,8 @@ impl Row for MessageRow {
     }
 }
 
-/// A body: where its frame stands, and its summary sealed under K3.
+/// A body: where its frame stands. Its summary is the end of the frame's payload, sealed under K3: in the row it would
+/// be written with each batch and each snapshot round, and the index would carry it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BodyRow {
     pub(crate) segment: u32,
@@ -255,19 +256,23 @@ pub(crate) struct BodyRow {
     pub(crate) messages: u32,
     /// Queue rows that use it.
     pub(crate) queued: u32,
+    /// Bytes of the summary at the end of the payload; 0 if there is none.
+    pub(crate) summary_bytes: u32,
     /// Times that the summary was made again: its chunk index.
     pub(crate) summary_version: u32,
-    /// Compressed and sealed.
+    /// A summary that counts instead of the frame's, compressed and sealed: one that was made again, or that a program
+    /// of format 2 wrote. Mostly empty.
     pub(crate) summary: Vec<u8>,
 }
 
 impl Row for BodyRow {
     const NAME: &'static str = "body";
     fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::new(1);
+        let mut w = Writer::new(2);
         w.u32(self.segment).u64(self.offset).u32(self.length).var(self.size);
         w.raw(&self.digest).raw(&self.sealed_digest);
-        w.var(self.messages.into()).var(self.queued.into()).var(self.summary_version.into()).bytes(&self.summary);
+        w.var(self.messages.into()).var(self.queued.into()).var(self.summary_bytes.into());
+        w.var(self.summary_version.into()).bytes(&self.summary);
         w.done()
     }
     fn decode(bytes: &[u8]) -> Option<Self> {
@@ -280,7 +285,8 @@ impl Row for BodyRow {
 impl BodyRow {
     /// The row with its summary left where it stands.
     pub(crate) fn decode_borrowed(bytes: &[u8]) -> Option<(Self, &[u8])> {
-        let mut r = Reader::versioned(bytes, 1)?;
+        let mut r = Reader::new(bytes);
+        let version = r.u8().filter(|version| (1..=2).contains(version))?;
         let row = Self {
             segment: r.u32()?,
             offset: r.u64()?,
@@ -290,6 +296,8 @@ impl BodyRow {
             sealed_digest: r.array()?,
             messages: r.var32()?,
             queued: r.var32()?,
+            // Version 1 had the summary in the row alone.
+            summary_bytes: if version == 1 { 0 } else { r.var32()? },
             summary_version: r.var32()?,
             summary: Vec::new(),
         };
