@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use pli_crypto::{Aad, ChunkRole, MessageKey, MessageKeys, StoreId, SummaryKey, TAG_BYTES, sha256};
+use pli_crypto::{Aad, ChunkRole, MessageKey, MessageKeys, StoreId, sha256};
 use pli_io::DiskFile;
 use pli_mime::Summary;
 use pli_types::{BodyId, ByteCount};
@@ -17,6 +17,7 @@ use crate::error::{Damaged, StoreError};
 use crate::limits::CHUNK_BYTES;
 use crate::log::frame::FRAME_HEADER_BYTES;
 use crate::rows::mail::BodyRow;
+use crate::summary;
 
 /// zstd's level: one that keeps up with the disk.
 const ZSTD_LEVEL: i32 = 1;
@@ -27,7 +28,7 @@ const BODY_VERSION_OLDEST: u8 = 1;
 const BODY_HEAD_BYTES: usize = 4 + 4 + 8 + 8 + 32;
 /// Stored length, plain length with its two marks.
 const CHUNK_ROW_BYTES: usize = 8;
-const COMPRESSED: u32 = 1 << 31;
+pub(crate) const COMPRESSED: u32 = 1 << 31;
 const HEADER: u32 = 1 << 30;
 
 /// A message's bytes sealed under a key of its own, with its summary: what [`crate::Store::prepare`] makes, ready to
@@ -96,7 +97,7 @@ impl Decompressors {
     const KEPT_MAX: usize = 4;
 
     /// Exactly `plain` bytes, at most what a chunk or a summary can have.
-    fn decompress(&self, bytes: &[u8], plain: usize) -> Option<Vec<u8>> {
+    pub(crate) fn decompress(&self, bytes: &[u8], plain: usize) -> Option<Vec<u8>> {
         let context = self.0.lock().pop();
         let mut context = match context {
             Some(context) => context,
@@ -114,10 +115,6 @@ impl Decompressors {
 // Compression is told in the associated data, so that a chunk cannot be read the other way.
 fn chunk_aad(store: StoreId, body: BodyId, index: u32, compressed: bool) -> Aad {
     Aad::new("body", store).body(body).chunk(index).format(if compressed { 2 } else { 1 })
-}
-
-fn summary_aad(store: StoreId, body: BodyId, version: u32) -> Aad {
-    Aad::new("summary", store).body(body).chunk(version)
 }
 
 /// What a recipient's wrap of K3 is bound to.
@@ -200,7 +197,7 @@ fn seal(
         head.u32(stored).u32(u32::try_from(plain.len()).unwrap_or(0) | marks);
         chunks.push(chunk);
     }
-    let summary = summary.map(|summary| seal_summary(store, compressors, body, &keys, summary)).unwrap_or_default();
+    let summary = summary.map(|summary| summary::seal(store, body, &keys, summary)).unwrap_or_default();
     let mut payload = head.0;
     payload.reserve_exact(chunks.iter().map(Vec::len).sum::<usize>().saturating_add(summary.len()));
     chunks.iter().for_each(|chunk| payload.extend_from_slice(chunk));
@@ -218,67 +215,6 @@ fn seal(
         summary: pli_mime::summarise(&[], &pli_mime::Limits::default()),
         summary_bytes: u32::try_from(summary.len()).unwrap_or(0),
     })
-}
-
-/// Plain length with the compression's mark, then the bytes; all sealed.
-fn seal_summary(
-    store: StoreId,
-    compressors: &Compressors,
-    body: BodyId,
-    keys: &MessageKeys,
-    summary: &Summary,
-) -> Vec<u8> {
-    let plain = summary.encode();
-    let length = u32::try_from(plain.len()).unwrap_or(0);
-    let mut w = Writer(Vec::with_capacity(plain.len().saturating_add(4 + TAG_BYTES)));
-    match compressors.compress(&plain) {
-        Some(compressed) => w.u32(length | COMPRESSED).raw(&compressed),
-        None => w.u32(length).raw(&plain),
-    };
-    let mut sealed = w.0;
-    let aad = summary_aad(store, body, 0).encode();
-    keys.seal_chunk(ChunkRole::Summary, 0, true, &aad, &mut sealed);
-    sealed
-}
-
-/// Reads the sealed summary that stands in a body's frame into `buffer`.
-pub(crate) fn read_summary(
-    file: &dyn DiskFile,
-    body: BodyId,
-    row: &BodyRow,
-    buffer: &mut Vec<u8>,
-) -> Result<(), StoreError> {
-    let damaged = || StoreError::Damaged(Damaged::Summary(body));
-    let before = row.length.checked_sub(row.summary_bytes).filter(|_| row.summary_bytes > 0).ok_or_else(damaged)?;
-    let start = row.offset.saturating_add(FRAME_HEADER_BYTES as u64).saturating_add(before.into());
-    buffer.clear();
-    buffer.resize(row.summary_bytes as usize, 0);
-    file.read_exact_at(buffer, start).map_err(|error| {
-        if error.kind() == io::ErrorKind::UnexpectedEof { damaged() } else { StoreError::Io(error) }
-    })
-}
-
-/// Opens a summary up to its encoding; `sealed` is opened in place. `None`: it has more plain bytes than wanted.
-pub(crate) fn open_summary(
-    store: StoreId,
-    decompressors: &Decompressors,
-    (body, version): (BodyId, u32),
-    sealed: &mut [u8],
-    keys: &SummaryKey,
-    bytes_max: usize,
-) -> Result<Option<Vec<u8>>, StoreError> {
-    let damaged = || StoreError::Damaged(Damaged::Summary(body));
-    let aad = summary_aad(store, body, version).encode();
-    let plain = keys.open(version, &aad, sealed).map_err(|_| damaged())?;
-    let mut r = Reader::new(plain);
-    let length = r.u32().ok_or_else(damaged)?;
-    if (length & !COMPRESSED) as usize > bytes_max {
-        return Ok(None);
-    }
-    if length & COMPRESSED == 0 {
-        return Ok(Some(r.rest().to_vec()));
-    }
-    decompressors.decompress(r.rest(), (length & !COMPRESSED) as usize).ok_or_else(damaged).map(Some)
 }
 
 /// Where a body is read, and with what.

@@ -113,7 +113,7 @@ impl Committer {
         let most = if engine.roll_wanted.swap(false, Ordering::AcqRel) {
             0
         } else {
-            engine.segment_bytes_max.load(Ordering::Relaxed)
+            engine.segment_bytes()
         };
         let (segment, offset) = match self.log.begin(now, most) {
             Ok(place) => place,
@@ -215,6 +215,7 @@ impl Committer {
             }
         };
         self.notes.clear();
+        self.engine.log_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.apply(&mut pending, batch_offset, position, bytes);
         self.rounds.written(&self.engine, bytes, step, monotonic);
         self.log.base = self.rounds.base();

@@ -415,7 +415,11 @@ fn successor(engine: &Engine, number: u32) -> Result<Option<SegmentEnd>> {
 fn remove_file(engine: &Engine, number: u32) -> Result<()> {
     let dir = engine.segments_dir();
     engine.forget_segment(number);
+    let length = engine.env.disk.open(&segment_path(&dir, number), OpenMode::Read)?.len()?;
     engine.env.disk.remove(&segment_path(&dir, number))?;
+    // Never below nothing: the counter began with this file in it.
+    let less = |bytes: u64| Some(bytes.saturating_sub(length));
+    let _ = engine.log_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     engine.env.disk.sync_dir(&dir)?;
     Ok(())
 }

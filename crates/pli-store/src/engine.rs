@@ -19,7 +19,7 @@ use crate::body::{BodyPlace, Compressors, Decompressors};
 use crate::error::{Damaged, StoreError};
 use crate::keys::StoreKeys;
 use crate::limits::{CLOCK_JUMP_MS, DELIVERY_KEYS_MAX, OPEN_SEGMENTS_MAX, RETENTION_MS};
-use crate::log::segment::{SEGMENT_BYTES_MAX, segment_path};
+use crate::log::segment::{segment_bytes, segment_path};
 use crate::log::writer::Position;
 use crate::many::ReadHelpers;
 use crate::moment::Moments;
@@ -94,7 +94,10 @@ pub(crate) struct Engine {
     /// The last account id given out.
     last_account: Mutex<u64>,
     /// A segment that is longer takes no further group.
+    /// Said by a test; else 0, and the log's size decides.
     pub(crate) segment_bytes_max: AtomicU64,
+    /// Bytes of all segments.
+    pub(crate) log_bytes: AtomicU64,
     /// How many times a snapshot round was asked for.
     pub(crate) snapshots_asked: AtomicU64,
     /// How many of these have been answered by a round that began later.
@@ -135,6 +138,7 @@ pub(crate) struct Parts {
     pub(crate) rows: RowStore,
     pub(crate) open_number: u32,
     pub(crate) applied: Position,
+    pub(crate) log_bytes: u64,
     pub(crate) audit_head: (u64, Option<String>),
 }
 
@@ -167,7 +171,8 @@ impl Engine {
             open_number: parts.open_number,
             next_body: AtomicU32::new(0),
             last_account: Mutex::new(0),
-            segment_bytes_max: AtomicU64::new(SEGMENT_BYTES_MAX),
+            segment_bytes_max: AtomicU64::new(0),
+            log_bytes: AtomicU64::new(parts.log_bytes),
             snapshots_asked: AtomicU64::new(0),
             snapshots_served: watch::Sender::new(0),
             roll_wanted: AtomicBool::new(false),
@@ -224,6 +229,14 @@ impl Engine {
         }
         files.insert(number, Arc::clone(&file));
         Ok(file)
+    }
+
+    /// How long the segment that is written may become.
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        match self.segment_bytes_max.load(Ordering::Relaxed) {
+            0 => segment_bytes(self.log_bytes.load(Ordering::Relaxed)),
+            said => said,
+        }
     }
 
     /// A body's row and the file that it stands in. A compaction may have moved it since its row was read.

@@ -47,6 +47,7 @@ mod salvage;
 mod search;
 mod snapshot;
 mod store;
+mod summary;
 mod txn;
 mod verify;
 mod view;

@@ -11,12 +11,13 @@ use pli_io::DiskFile;
 use pli_mime::Summary;
 use pli_types::{BodyId, ByteCount, EmailId, UnixMillis};
 
-use crate::body::{open_summary, read_summary, wrap_aad};
+use crate::body::wrap_aad;
 use crate::error::{Damaged, StoreError};
 use crate::limits::{LISTED_SUMMARY_BYTES_MAX, READ_HELPERS_MAX, READ_SPLIT_MESSAGES};
 use crate::read::Reader;
 use crate::rows::mail::{BodyRow, MessageRow};
 use crate::rows::{Key, Row as _, Table, decode, keys};
+use crate::summary;
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -191,7 +192,7 @@ impl Summaries<'_> {
             self.buffer.extend_from_slice(sealed);
         }
         let of = (found.row.body, row.summary_version);
-        open_summary(engine.keys.id, &engine.decompressors, of, &mut self.buffer, &key, LISTED_SUMMARY_BYTES_MAX)
+        summary::open(engine.keys.id, &engine.decompressors, of, &mut self.buffer, &key, LISTED_SUMMARY_BYTES_MAX)
     }
 
     /// Reads the summary out of the body's frame; returns the row by which it was found.
@@ -205,7 +206,7 @@ impl Summaries<'_> {
                 file
             }
         };
-        read_summary(&*file, id, &row, &mut self.buffer)?;
+        summary::read(&*file, id, &row, &mut self.buffer)?;
         Ok(row)
     }
 

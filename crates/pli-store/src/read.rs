@@ -7,7 +7,7 @@ use pli_crypto::{KeyWrap, MessageKey, Opened};
 use pli_mime::Summary;
 use pli_types::{AccountId, Action, BodyId, ByteCount, EmailId, MailboxId, MailboxName, ModSeq, Uid};
 
-use crate::body::{open_summary, read, read_summary, wrap_aad};
+use crate::body::{read, wrap_aad};
 use crate::engine::Engine;
 use crate::error::{Damaged, StoreError};
 use crate::index::Next;
@@ -15,6 +15,7 @@ use crate::model::{ByteRange, Mailbox, MessageMeta};
 use crate::moment::Moment;
 use crate::rows::mail::{BodyRow, EntryBlock, Expunged, MessageRow};
 use crate::rows::{RowStore, decode, keys};
+use crate::summary;
 use crate::view::{ChunkBuilder, View};
 use crate::views::snapshot;
 
@@ -179,10 +180,10 @@ impl Reader<'_> {
         let (mut sealed, version) = (body.summary.clone(), body.summary_version);
         if sealed.is_empty() {
             let (body, file) = engine.body_file(message.body, body)?;
-            read_summary(&*file, message.body, &body, &mut sealed)?;
+            summary::read(&*file, message.body, &body, &mut sealed)?;
         }
         let of = (message.body, version);
-        open_summary(engine.keys.id, &engine.decompressors, of, &mut sealed, &key, usize::MAX)?
+        summary::open(engine.keys.id, &engine.decompressors, of, &mut sealed, &key, usize::MAX)?
             .and_then(|encoded| Summary::decode(&encoded).ok())
             .ok_or(StoreError::Damaged(Damaged::Summary(message.body)))
     }

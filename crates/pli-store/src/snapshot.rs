@@ -77,18 +77,19 @@ pub(crate) struct Piece {
 }
 
 impl Rounds {
-    /// Takes the newest round up from the index, and measures the log since.
-    pub(crate) fn load(env: &Env, segments: &Path, rows: &RowStore) -> Result<Self, OpenError> {
+    /// Takes the newest round up from the index, and measures the log: since then, and all of it.
+    pub(crate) fn load(env: &Env, segments: &Path, rows: &RowStore) -> Result<(Self, u64), OpenError> {
         let newest = rows.list::<RoundRow>(&Key::new(Table::Round));
         let newest = newest.map_err(|error| OpenError::Damaged(error.to_string()))?.pop();
         let newest = newest.map(|(key, row)| (key.number32(1), row));
         let since = newest.map_or(0, |(_, row)| row.start.segment);
-        let mut log_bytes = 0_u64;
-        for number in list_segments(&*env.disk, segments)?.into_iter().filter(|number| *number >= since) {
-            let file = env.disk.open(&segment_path(segments, number), OpenMode::Read)?;
-            log_bytes = log_bytes.saturating_add(file.len()?);
+        let (mut log_bytes, mut all_bytes) = (0_u64, 0_u64);
+        for number in list_segments(&*env.disk, segments)? {
+            let length = env.disk.open(&segment_path(segments, number), OpenMode::Read)?.len()?;
+            all_bytes = all_bytes.saturating_add(length);
+            log_bytes = log_bytes.saturating_add(if number >= since { length } else { 0 });
         }
-        Ok(Self { running: None, newest, log_bytes, last_piece: Duration::ZERO, asked: 0 })
+        Ok((Self { running: None, newest, log_bytes, last_piece: Duration::ZERO, asked: 0 }, all_bytes))
     }
     /// Where the newest complete round begins.
     pub(crate) fn base(&self) -> Option<LogPlace> {

@@ -156,7 +156,7 @@ impl Store {
         rebuild: Option<&RebuildProgress>,
     ) -> std::result::Result<(Self, Mint), OpenError> {
         let keys = Arc::new(keys);
-        let Recovered { rows, replayed, audit, note, rounds } = recover(&options, &keys, rebuild)?;
+        let Recovered { rows, replayed, audit, note, rounds, log_bytes } = recover(&options, &keys, rebuild)?;
         // Filled from the beginning: there was none, or none that fits, or another one was wanted.
         let rebuilt = replayed.from.is_some() && replayed.batches > 0 && options.index != IndexEngine::Memory;
         let damaged = replayed.damaged.len() as u64;
@@ -179,6 +179,7 @@ impl Store {
             rows,
             open_number: replayed.next_number,
             applied: replayed.applied,
+            log_bytes,
             audit_head: (audit.size(), note),
         }));
         if rebuilt {
@@ -420,6 +421,7 @@ struct Recovered {
     audit: AuditLog,
     note: Option<String>,
     rounds: Rounds,
+    log_bytes: u64,
 }
 
 /// Opens the index and brings it up to the log's end; makes it again when it is of no use or when that is wanted.
@@ -431,8 +433,8 @@ fn recover(
     let take_up = |rows: RowStore, replayed: Replayed| -> std::result::Result<Recovered, OpenError> {
         let audit = AuditLog::load(&rows, Arc::clone(&keys.signer), keys.site.clone());
         let (audit, note) = audit.map_err(|error| OpenError::Damaged(error.to_string()))?;
-        let rounds = Rounds::load(&options.env, &options.dir.join("segments"), &rows)?;
-        Ok(Recovered { rows, replayed, audit, note, rounds })
+        let (rounds, log_bytes) = Rounds::load(&options.env, &options.dir.join("segments"), &rows)?;
+        Ok(Recovered { rows, replayed, audit, note, rounds, log_bytes })
     };
     let unwatched = RebuildProgress::default();
     if rebuild.is_none()

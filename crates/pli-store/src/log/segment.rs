@@ -20,8 +20,15 @@ pub(crate) const FORMAT_OLDEST: u32 = 1;
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 160;
 /// The header stands twice, since without its salt no frame of the segment opens; the first frame follows.
 pub(crate) const SEGMENT_START: u64 = 2 * SEGMENT_HEADER_BYTES as u64;
-/// A segment that is longer takes no further group.
-pub(crate) const SEGMENT_BYTES_MAX: u64 = 256 << 20;
+/// A segment that is longer takes no further group: a sixteenth of the whole log, within these. What compaction can
+/// leave lying is a share of the segments, so a small store has small ones; a large one has not too many files.
+const SEGMENT_BYTES_MAX: u64 = 256 << 20;
+const SEGMENT_BYTES_MIN: u64 = 16 << 20;
+
+/// How long segments are in a log of so many bytes.
+pub(crate) fn segment_bytes(log_bytes: u64) -> u64 {
+    (log_bytes / 16).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX)
+}
 
 const MAGIC: [u8; 8] = *b"PLISEG\0\x01";
 
