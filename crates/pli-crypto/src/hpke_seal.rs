@@ -201,7 +201,8 @@ mod tests {
         let (enc, ours) = Context::to_x25519(&raw, b"info").unwrap();
         let encapped = <X25519 as Kem>::EncappedKey::from_bytes(&enc).unwrap();
         let mut theirs =
-            hpke::setup_receiver::<AesGcm256, HkdfSha256, X25519>(&OpModeR::Base, &private, &encapped, b"info").unwrap();
+            hpke::setup_receiver::<AesGcm256, HkdfSha256, X25519>(&OpModeR::Base, &private, &encapped, b"info")
+                .unwrap();
         for (secret, number) in secrets.iter().zip(0..) {
             let sealed = ours.seal(number, b"aad", secret);
             assert_eq!(theirs.open(&sealed, b"aad").unwrap(), secret.expose());

@@ -110,11 +110,7 @@ impl Committer {
         if idle && !(due && self.audit.is_unsigned()) && !snapshot {
             return;
         }
-        let most = if engine.roll_wanted.swap(false, Ordering::AcqRel) {
-            0
-        } else {
-            engine.segment_bytes()
-        };
+        let most = if engine.roll_wanted.swap(false, Ordering::AcqRel) { 0 } else { engine.segment_bytes() };
         let (segment, offset) = match self.log.begin(now, most) {
             Ok(place) => place,
             Err(error) => return self.refuse(taken.jobs, error),

@@ -44,20 +44,14 @@ pub(crate) fn seal(store: StoreId, body: BodyId, keys: &MessageKeys, summary: &S
 }
 
 /// Reads the sealed summary that stands in a body's frame into `buffer`.
-pub(crate) fn read(
-    file: &dyn DiskFile,
-    body: BodyId,
-    row: &BodyRow,
-    buffer: &mut Vec<u8>,
-) -> Result<(), StoreError> {
+pub(crate) fn read(file: &dyn DiskFile, body: BodyId, row: &BodyRow, buffer: &mut Vec<u8>) -> Result<(), StoreError> {
     let damaged = || StoreError::Damaged(Damaged::Summary(body));
     let before = row.length.checked_sub(row.summary_bytes).filter(|_| row.summary_bytes > 0).ok_or_else(damaged)?;
     let start = row.offset.saturating_add(FRAME_HEADER_BYTES as u64).saturating_add(before.into());
     buffer.clear();
     buffer.resize(row.summary_bytes as usize, 0);
-    file.read_exact_at(buffer, start).map_err(|error| {
-        if error.kind() == io::ErrorKind::UnexpectedEof { damaged() } else { StoreError::Io(error) }
-    })
+    file.read_exact_at(buffer, start)
+        .map_err(|error| if error.kind() == io::ErrorKind::UnexpectedEof { damaged() } else { StoreError::Io(error) })
 }
 
 /// Opens a summary up to its encoding; `sealed` is opened in place. `None`: it has more plain bytes than wanted.
