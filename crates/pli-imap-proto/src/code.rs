@@ -55,12 +55,23 @@ pub enum Code<'a> {
     HasChildren,
     /// HIGHESTMODSEQ (RFC 7162 §3.1.2.1)
     HighestModSeq(ModSeq),
+    /// INPROGRESS (RFC 9585 §4): the command's tag, how much is done, and of how much.
+    InProgress {
+        /// Of the command that runs.
+        tag: &'a str,
+        /// So much is done.
+        done: u32,
+        /// Of so much, where that is known.
+        goal: Option<u32>,
+    },
     /// INUSE
     InUse,
     /// LIMIT
     Limit,
     /// MAILBOXID (RFC 8474 §4.1)
     MailboxId(&'a str),
+    /// MESSAGELIMIT (RFC 9738 §3): the limit, and the lowest UID that was done, where some were.
+    MessageLimit(u32, Option<Uid>),
     /// MODIFIED (RFC 7162 §3.1.3): numbers or UIDs in rising order.
     Modified(&'a [u32]),
     /// NOMODSEQ (RFC 7162 §3.1.2.2)
@@ -71,6 +82,8 @@ pub enum Code<'a> {
     NoPerm,
     /// NOTSAVED (RFC 9051 §6.4.4.1)
     NotSaved,
+    /// NOUPDATE (RFC 5267 §4.3.1): the tag of the search whose changes are not told.
+    NoUpdate(&'a str),
     /// OVERQUOTA (RFC 9208 §4.3.1)
     OverQuota,
     /// PARSE
@@ -85,6 +98,8 @@ pub enum Code<'a> {
     ReadWrite,
     /// SERVERBUG
     ServerBug,
+    /// TOOFEW (RFC 10022): the batches asked for are too small.
+    TooFew,
     /// TOOBIG (RFC 7888 §4, RFC 4469)
     TooBig,
     /// TRYCREATE
@@ -93,6 +108,8 @@ pub enum Code<'a> {
     UidNext(Uid),
     /// UIDNOTSTICKY
     UidNotSticky,
+    /// UIDREQUIRED (RFC 9586 §3)
+    UidRequired,
     /// UIDVALIDITY
     UidValidity(UidValidity),
     /// UNAVAILABLE
@@ -128,14 +145,17 @@ impl Code<'_> {
             Self::ExpungeIssued => "EXPUNGEISSUED",
             Self::HasChildren => "HASCHILDREN",
             Self::HighestModSeq(_) => "HIGHESTMODSEQ",
+            Self::InProgress { .. } => "INPROGRESS",
             Self::InUse => "INUSE",
             Self::Limit => "LIMIT",
             Self::MailboxId(_) => "MAILBOXID",
+            Self::MessageLimit(..) => "MESSAGELIMIT",
             Self::Modified(_) => "MODIFIED",
             Self::NoModSeq => "NOMODSEQ",
             Self::NonExistent => "NONEXISTENT",
             Self::NoPerm => "NOPERM",
             Self::NotSaved => "NOTSAVED",
+            Self::NoUpdate(_) => "NOUPDATE",
             Self::OverQuota => "OVERQUOTA",
             Self::Parse => "PARSE",
             Self::PermanentFlags(_) => "PERMANENTFLAGS",
@@ -144,9 +164,11 @@ impl Code<'_> {
             Self::ReadWrite => "READ-WRITE",
             Self::ServerBug => "SERVERBUG",
             Self::TooBig => "TOOBIG",
+            Self::TooFew => "TOOFEW",
             Self::TryCreate => "TRYCREATE",
             Self::UidNext(_) => "UIDNEXT",
             Self::UidNotSticky => "UIDNOTSTICKY",
+            Self::UidRequired => "UIDREQUIRED",
             Self::UidValidity(_) => "UIDVALIDITY",
             Self::Unavailable => "UNAVAILABLE",
             Self::UnknownCte => "UNKNOWN-CTE",
@@ -187,6 +209,26 @@ impl Code<'_> {
                 out.raw(list.as_bytes());
             }
             Self::HighestModSeq(m) => out.space_number(m.get()),
+            Self::InProgress { tag, done, goal } => {
+                out.raw(b" (");
+                out.string(tag.as_bytes());
+                out.space_number(done.into());
+                match goal {
+                    Some(goal) => out.space_number(goal.into()),
+                    None => out.raw(b" NIL"),
+                }
+                out.raw(b")");
+            }
+            Self::MessageLimit(limit, lowest) => {
+                out.space_number(limit.into());
+                if let Some(lowest) = lowest {
+                    out.space_number(lowest.get().into());
+                }
+            }
+            Self::NoUpdate(tag) => {
+                out.raw(b" ");
+                out.string(tag.as_bytes());
+            }
             Self::MailboxId(id) => {
                 out.raw(b" (");
                 out.raw(id.as_bytes());

@@ -5,9 +5,9 @@
 use std::fmt;
 use std::num::NonZeroU32;
 
-use chrono::NaiveDate;
-use pli_types::{FlagSet, Keyword, MailboxName, ModSeq, SpecialUse, SystemFlag, Uid, UidValidity, UnixMillis};
+use pli_types::{FlagSet, MailboxName, ModSeq, SpecialUse, Uid, UidValidity, UnixMillis};
 
+pub use crate::query::*;
 use crate::sequence::SequenceSet;
 
 /// RFC 9051 §9 `tag`: what the client puts before a command and the server repeats in its answer.
@@ -165,6 +165,22 @@ pub enum CommandBody {
         /// What to look for and how to answer.
         search: Search,
     },
+    /// RFC 7377 §2: a search of several mailboxes; it always answers with UIDs.
+    ESearch {
+        /// `IN`; `None`: the selected mailbox.
+        sources: Option<Vec<MailboxFilter>>,
+        /// What to look for and how to answer.
+        search: Search,
+    },
+    /// RFC 5267 §4.3.5: the tags of the searches whose updates are to end.
+    CancelUpdate(Vec<Tag>),
+    /// RFC 10022 §3: UID ranges of so many messages each.
+    UidBatches {
+        /// Messages in a batch; not 0.
+        size: u32,
+        /// Only these batches, counted from 1.
+        range: Option<(u32, u32)>,
+    },
     /// RFC 5256 §3.
     Sort {
         /// UID SORT.
@@ -195,6 +211,8 @@ pub enum CommandBody {
         changed_since: Option<ModSeq>,
         /// RFC 7162 §3.2.6; only with `uid` and `changed_since`.
         vanished: bool,
+        /// RFC 9394 §3.3; only with `uid`.
+        partial: Option<PartialRange>,
     },
     /// RFC 9051 §6.4.6.
     Store {
@@ -286,6 +304,9 @@ impl CommandBody {
             Self::Expunge { uids: Some(_) } => "UID EXPUNGE",
             Self::Search { uid: false, .. } => "SEARCH",
             Self::Search { uid: true, .. } => "UID SEARCH",
+            Self::ESearch { .. } => "ESEARCH",
+            Self::CancelUpdate(_) => "CANCELUPDATE",
+            Self::UidBatches { .. } => "UIDBATCHES",
             Self::Sort { uid: false, .. } => "SORT",
             Self::Sort { uid: true, .. } => "UID SORT",
             Self::Thread { uid: false, .. } => "THREAD",
@@ -337,6 +358,27 @@ pub enum ListVerb {
     Lsub,
     /// Old clients' LIST with special uses.
     Xlist,
+}
+
+/// RFC 5465 §6, RFC 7377 §2.2: which mailboxes a command means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MailboxFilter {
+    /// selected
+    Selected,
+    /// selected-delayed
+    SelectedDelayed,
+    /// inboxes: those that mail is delivered to
+    Inboxes,
+    /// personal
+    Personal,
+    /// subscribed
+    Subscribed,
+    /// subtree: these and all below them
+    Subtree(Vec<MailboxName>),
+    /// subtree-one: these and the next level below
+    SubtreeOne(Vec<MailboxName>),
+    /// mailboxes: these
+    Mailboxes(Vec<MailboxName>),
 }
 
 /// RFC 5258 §3 with the extensions of RFC 5819, RFC 6154 and RFC 8440.
@@ -551,149 +593,6 @@ pub struct Partial {
     pub offset: u64,
     /// At most so many; not 0.
     pub count: u64,
-}
-
-/// RFC 9051 §6.4.4: a search.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Search {
-    /// RETURN; `None`: the plain SEARCH answer of rev1 (or ESEARCH ALL once rev2 is enabled).
-    pub returns: Option<SearchReturn>,
-    /// CHARSET, upper case; `None`: US-ASCII or UTF-8.
-    pub charset: Option<Box<str>>,
-    /// Several keys at the top are one [`SearchKey::And`].
-    pub key: SearchKey,
-}
-
-/// RFC 9051 §6.4.4: RETURN options. `RETURN ()` is [`SearchReturn::all`] alone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SearchReturn {
-    /// MIN
-    pub min: bool,
-    /// MAX
-    pub max: bool,
-    /// ALL
-    pub all: bool,
-    /// COUNT
-    pub count: bool,
-    /// SAVE
-    pub save: bool,
-}
-
-/// RFC 9051 §6.4.4: search keys. Strings are in the search's charset.
-#[derive(Clone, Debug, PartialEq)]
-pub enum SearchKey {
-    /// ALL
-    All,
-    /// All of these; two or more.
-    And(Vec<SearchKey>),
-    /// OR
-    Or(Box<SearchKey>, Box<SearchKey>),
-    /// NOT
-    Not(Box<SearchKey>),
-    /// A set of message numbers.
-    Numbers(SequenceSet),
-    /// UID
-    Uids(SequenceSet),
-    /// `$`
-    Saved,
-    /// ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
-    Flag(SystemFlag),
-    /// UNANSWERED, UNDELETED, UNDRAFT, UNFLAGGED, UNSEEN
-    NoFlag(SystemFlag),
-    /// KEYWORD
-    Keyword(Keyword),
-    /// UNKEYWORD
-    NoKeyword(Keyword),
-    /// NEW (RFC 3501 §6.4.4): RECENT UNSEEN
-    New,
-    /// OLD (RFC 3501 §6.4.4): NOT RECENT
-    Old,
-    /// RECENT
-    Recent,
-    /// BCC
-    Bcc(Vec<u8>),
-    /// CC
-    Cc(Vec<u8>),
-    /// FROM
-    From(Vec<u8>),
-    /// TO
-    To(Vec<u8>),
-    /// SUBJECT
-    Subject(Vec<u8>),
-    /// HEADER name string; an empty string: the field is there
-    Header(Box<str>, Vec<u8>),
-    /// BODY
-    Body(Vec<u8>),
-    /// TEXT
-    Text(Vec<u8>),
-    /// BEFORE: internal date
-    Before(NaiveDate),
-    /// ON
-    On(NaiveDate),
-    /// SINCE
-    Since(NaiveDate),
-    /// SENTBEFORE: the Date field
-    SentBefore(NaiveDate),
-    /// SENTON
-    SentOn(NaiveDate),
-    /// SENTSINCE
-    SentSince(NaiveDate),
-    /// SAVEDBEFORE (RFC 8514 §4.3)
-    SavedBefore(NaiveDate),
-    /// SAVEDON
-    SavedOn(NaiveDate),
-    /// SAVEDSINCE
-    SavedSince(NaiveDate),
-    /// SAVEDATESUPPORTED
-    SaveDateSupported,
-    /// LARGER
-    Larger(u64),
-    /// SMALLER
-    Smaller(u64),
-    /// OLDER seconds (RFC 5032 §3)
-    Older(u32),
-    /// YOUNGER seconds
-    Younger(u32),
-    /// MODSEQ (RFC 7162 §3.1.5); the entry name and type, if sent, are checked and dropped
-    ModSeq(ModSeq),
-    /// EMAILID (RFC 8474 §5.3), as sent
-    EmailId(Box<str>),
-    /// THREADID, as sent
-    ThreadId(Box<str>),
-}
-
-/// RFC 5256 §3: what SORT orders by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SortKey {
-    /// ARRIVAL
-    Arrival,
-    /// CC
-    Cc,
-    /// DATE
-    Date,
-    /// FROM
-    From,
-    /// SIZE
-    Size,
-    /// SUBJECT
-    Subject,
-    /// TO
-    To,
-    /// DISPLAYFROM (RFC 5957 §3)
-    DisplayFrom,
-    /// DISPLAYTO
-    DisplayTo,
-}
-
-/// RFC 5256 §3: how THREAD threads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ThreadAlgorithm {
-    /// ORDEREDSUBJECT
-    OrderedSubject,
-    /// REFERENCES
-    References,
-    /// Another one, upper case (→ BAD).
-    Other(Box<str>),
 }
 
 /// One UID to another: COPYUID and UIDs in answers.

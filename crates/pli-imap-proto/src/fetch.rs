@@ -1,10 +1,12 @@
-//! RFC 9051 §6.4.5 FETCH, with RFC 3501's items, RFC 7162 §3.1.4, RFC 3516, RFC 8474, RFC 8514 and RFC 8970.
+//! RFC 9051 §6.4.5 FETCH, with RFC 3501's items, RFC 7162 §3.1.4, RFC 3516, RFC 8474, RFC 8514,
+//! RFC 8970 and RFC 9394.
 
 use std::num::NonZeroU32;
 
 use crate::command::{CommandBody, FetchItem, Partial, Section, SectionKind};
 use crate::cursor::{Cursor, Read};
 use crate::limits::{FETCH_ITEMS_COUNT_MAX, SECTION_DEPTH_MAX};
+use crate::search::read_partial_range;
 
 /// ` set item|(items) [(modifiers)]`
 pub fn read(c: &mut Cursor<'_>, uid: bool) -> Read<CommandBody> {
@@ -22,6 +24,7 @@ pub fn read(c: &mut Cursor<'_>, uid: bool) -> Read<CommandBody> {
     }
     let mut changed_since = None;
     let mut vanished = false;
+    let mut partial = None;
     if c.more() {
         c.list(|c| {
             match c.word().to_ascii_uppercase().as_slice() {
@@ -30,6 +33,10 @@ pub fn read(c: &mut Cursor<'_>, uid: bool) -> Read<CommandBody> {
                     changed_since = Some(c.modseq()?);
                 }
                 b"VANISHED" => vanished = true,
+                b"PARTIAL" if partial.is_none() => {
+                    c.space()?;
+                    partial = Some(read_partial_range(c)?);
+                }
                 _ => return Err("Unknown FETCH modifier".into()),
             }
             Ok(())
@@ -39,7 +46,11 @@ pub fn read(c: &mut Cursor<'_>, uid: bool) -> Read<CommandBody> {
     if vanished && !(uid && changed_since.is_some()) {
         return Err("VANISHED needs UID FETCH and CHANGEDSINCE".into());
     }
-    Ok(CommandBody::Fetch { uid, set, items, changed_since, vanished })
+    // RFC 9394 §3.3: a modifier of UID FETCH.
+    if partial.is_some() && !uid {
+        return Err("PARTIAL needs UID FETCH".into());
+    }
+    Ok(CommandBody::Fetch { uid, set, items, changed_since, vanished, partial })
 }
 
 fn push(items: &mut Vec<FetchItem>, item: FetchItem) -> Read<()> {

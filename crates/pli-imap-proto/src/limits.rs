@@ -26,6 +26,10 @@ pub const FLAGS_COUNT_MAX: usize = 128;
 pub const ID_FIELDS_COUNT_MAX: usize = 30;
 /// Patterns of one LIST. `tag BAD`.
 pub const LIST_PATTERNS_COUNT_MAX: usize = 64;
+/// Mailboxes that one NOTIFY or ESEARCH names. `tag BAD`.
+pub const FILTER_MAILBOXES_COUNT_MAX: usize = 1_000;
+/// Tags of one CANCELUPDATE. `tag BAD`.
+pub const CANCELLED_TAGS_COUNT_MAX: usize = 64;
 /// One line of a SASL exchange (a token of OAUTHBEARER can be several KiB). `tag BAD`.
 pub const RAW_LINE_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a command or line before login, with its literals: nobody who has not said who he is may have more kept for

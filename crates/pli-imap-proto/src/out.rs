@@ -47,6 +47,8 @@ impl Status {
 pub struct Out {
     buf: Vec<u8>,
     utf8: bool,
+    /// RFC 9586 §3: message numbers are never said.
+    pub(crate) uid_only: bool,
     /// The next FETCH item is the first.
     pub(crate) first_item: bool,
 }
@@ -56,12 +58,12 @@ impl Out {
     /// An empty one, without capacity.
     #[must_use]
     pub const fn new() -> Self {
-        Self { buf: Vec::new(), utf8: false, first_item: false }
+        Self { buf: Vec::new(), utf8: false, uid_only: false, first_item: false }
     }
     /// Writes into a buffer that is there, behind what it holds.
     #[must_use]
     pub const fn with_buffer(buf: Vec<u8>) -> Self {
-        Self { buf, utf8: false, first_item: false }
+        Self { buf, utf8: false, uid_only: false, first_item: false }
     }
     /// RFC 6855 §3, RFC 9051 §6.3.1: after UTF8=ACCEPT or IMAP4rev2 is enabled, names and quoted strings are UTF-8.
     pub const fn set_utf8(&mut self, utf8: bool) {
@@ -71,6 +73,10 @@ impl Out {
     #[must_use]
     pub const fn is_utf8(&self) -> bool {
         self.utf8
+    }
+    /// RFC 9586 §3: from now on UIDFETCH stands for FETCH.
+    pub const fn set_uid_only(&mut self, uid_only: bool) {
+        self.uid_only = uid_only;
     }
     /// What is written so far.
     #[must_use]

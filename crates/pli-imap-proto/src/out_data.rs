@@ -1,8 +1,8 @@
-//! Untagged data other than FETCH: LIST, STATUS, SEARCH, ESEARCH, EXISTS, VANISHED, QUOTA and their kin.
+//! Untagged data other than FETCH: LIST, STATUS, SEARCH, EXISTS, VANISHED, QUOTA and their kin.
 
 use pli_types::{ModSeq, SpecialUse, Uid, UidValidity};
 
-use crate::command::{ListVerb, StatusItem, Tag};
+use crate::command::{ListVerb, StatusItem};
 use crate::out::Out;
 
 /// RFC 9051 §7.3.1: attributes of a LIST answer.
@@ -100,25 +100,6 @@ impl StatusItem {
     }
 }
 
-/// RFC 9051 §7.3.4: an ESEARCH answer; what is `None` is not written.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ESearch<'a> {
-    /// The command's tag.
-    pub tag: Option<&'a Tag>,
-    /// Numbers are UIDs.
-    pub uid: bool,
-    /// MIN
-    pub min: Option<u32>,
-    /// MAX
-    pub max: Option<u32>,
-    /// COUNT
-    pub count: Option<u64>,
-    /// ALL: rising; not written when empty (RFC 9051 §7.3.4).
-    pub all: Option<&'a [u32]>,
-    /// MODSEQ (RFC 7162 §3.1.10)
-    pub modseq: Option<ModSeq>,
-}
-
 /// RFC 9208 §5.1: one resource of a QUOTA answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuotaResource<'a> {
@@ -198,39 +179,6 @@ impl Out {
         }
         if let Some(modseq) = modseq.filter(|_| !numbers.is_empty()) {
             self.modseq_list(modseq);
-        }
-        self.crlf();
-    }
-    /// `* ESEARCH (TAG "t") UID MIN n MAX n ALL set COUNT n MODSEQ n`
-    pub fn esearch(&mut self, answer: &ESearch<'_>) {
-        self.raw(b"* ESEARCH");
-        if let Some(tag) = answer.tag {
-            self.raw(b" (TAG ");
-            self.string(tag.as_str().as_bytes());
-            self.raw(b")");
-        }
-        if answer.uid {
-            self.raw(b" UID");
-        }
-        if let Some(min) = answer.min {
-            self.raw(b" MIN");
-            self.space_number(min.into());
-        }
-        if let Some(max) = answer.max {
-            self.raw(b" MAX");
-            self.space_number(max.into());
-        }
-        if let Some(all) = answer.all.filter(|a| !a.is_empty()) {
-            self.raw(b" ALL ");
-            self.runs(all.iter().copied());
-        }
-        if let Some(count) = answer.count {
-            self.raw(b" COUNT");
-            self.space_number(count);
-        }
-        if let Some(modseq) = answer.modseq {
-            self.raw(b" MODSEQ");
-            self.space_number(modseq.get());
         }
         self.crlf();
     }

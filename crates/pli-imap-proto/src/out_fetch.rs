@@ -9,11 +9,16 @@ use crate::command::{Section, SectionKind};
 use crate::out::Out;
 
 impl Out {
-    /// `* n FETCH (`.
-    pub fn fetch_start(&mut self, number: u32) {
+    /// `* n FETCH (`; RFC 9586 §3.3: `* uid UIDFETCH (` once UIDONLY is enabled.
+    pub fn fetch_start(&mut self, number: u32, uid: Uid) {
         self.raw(b"* ");
-        self.number(number.into());
-        self.raw(b" FETCH (");
+        if self.uid_only {
+            self.number(uid.get().into());
+            self.raw(b" UIDFETCH (");
+        } else {
+            self.number(number.into());
+            self.raw(b" FETCH (");
+        }
         self.first_item = true;
     }
     /// `)` and the line end.

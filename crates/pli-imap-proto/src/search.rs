@@ -1,16 +1,35 @@
-//! RFC 9051 §6.4.4 SEARCH with RFC 3501's keys, RFC 4731, RFC 5032, RFC 5182, RFC 7162, RFC 8474 and RFC 8514.
+//! RFC 9051 §6.4.4 SEARCH with RFC 3501's keys, RFC 4731, RFC 5032, RFC 5182, RFC 5267, RFC 6203, RFC 7162, RFC 8474,
+//! RFC 8514 and RFC 9394; RFC 7377 §2 ESEARCH.
 
 use pli_types::{Keyword, SystemFlag};
+use std::num::NonZeroU32;
 
 use crate::chars::is_atom_char;
-use crate::command::{CommandBody, Search, SearchKey, SearchReturn};
+use crate::command::{CommandBody, PartialRange, Search, SearchKey, SearchReturn};
 use crate::cursor::{Cursor, Fail, Read};
 use crate::date::parse_date;
+use crate::filter::read_filters;
 use crate::limits::{SEARCH_DEPTH_MAX, SEARCH_KEYS_COUNT_MAX};
 
 /// ` [RETURN (options)] [CHARSET name] keys`
 pub fn read(c: &mut Cursor<'_>, uid: bool) -> Read<CommandBody> {
     c.space()?;
+    Ok(CommandBody::Search { uid, search: read_search(c)? })
+}
+
+/// RFC 7377 §4: ` [IN (mailboxes)] [RETURN (options)] [CHARSET name] keys`
+pub fn read_esearch(c: &mut Cursor<'_>) -> Read<CommandBody> {
+    c.space()?;
+    let mut sources = None;
+    if c.eat_word(b"IN") {
+        c.space()?;
+        sources = Some(read_filters(c)?);
+        c.space()?;
+    }
+    Ok(CommandBody::ESearch { sources, search: read_search(c)? })
+}
+
+fn read_search(c: &mut Cursor<'_>) -> Read<Search> {
     let returns = read_returns(c)?;
     let mut charset = None;
     if c.eat_word(b"CHARSET") {
@@ -19,7 +38,17 @@ pub fn read(c: &mut Cursor<'_>, uid: bool) -> Read<CommandBody> {
         c.space()?;
     }
     let key = read_keys(c)?;
-    Ok(CommandBody::Search { uid, search: Search { returns, charset, key } })
+    let search = Search { returns, charset, key };
+    check_relevancy(&search)?;
+    Ok(search)
+}
+
+/// RFC 6203 §4: RELEVANCY needs a FUZZY key.
+pub fn check_relevancy(search: &Search) -> Read<()> {
+    if search.returns.is_some_and(|returns| returns.relevancy) && !search.key.is_fuzzy() {
+        return Err("RELEVANCY needs a FUZZY search key".into());
+    }
+    Ok(())
 }
 
 /// `RETURN (MIN MAX ALL COUNT SAVE) ` if it is there.
@@ -36,16 +65,41 @@ pub fn read_returns(c: &mut Cursor<'_>) -> Read<Option<SearchReturn>> {
             b"ALL" => returns.all = true,
             b"COUNT" => returns.count = true,
             b"SAVE" => returns.save = true,
+            b"RELEVANCY" => returns.relevancy = true,
+            b"CONTEXT" => returns.context = true,
+            b"UPDATE" => returns.update = true,
+            // RFC 9394 §3.1: one PARTIAL at most.
+            b"PARTIAL" if returns.partial.is_none() => {
+                c.space()?;
+                returns.partial = Some(read_partial_range(c)?);
+            }
             _ => return Err("Unknown SEARCH return option".into()),
         }
         Ok(())
     })?;
+    // RFC 9394 §3.1, RFC 5267 §4.4
+    if returns.all && returns.partial.is_some() {
+        return Err("Either ALL or PARTIAL".into());
+    }
     // RFC 9051 §6.4.4: an empty list is ALL.
     if returns == SearchReturn::default() {
         returns.all = true;
     }
     c.space()?;
     Ok(Some(returns))
+}
+
+/// RFC 9394 §4 `partial-range`: `1:500` or `-1:-500`.
+pub fn read_partial_range(c: &mut Cursor<'_>) -> Read<PartialRange> {
+    let text = "Expected a range of results";
+    let from_end = c.eat(b'-');
+    let first = NonZeroU32::new(c.number32()?).ok_or(text)?;
+    c.need(b':', text)?;
+    if from_end != c.eat(b'-') {
+        return Err(text.into());
+    }
+    let last = NonZeroU32::new(c.number32()?).ok_or(text)?;
+    Ok(PartialRange { first, last, from_end })
 }
 
 /// RFC 9051 §9 `charset`.
@@ -115,6 +169,10 @@ impl Reader {
                 let one = self.key(c, depth + 1)?;
                 c.space()?;
                 Ok(SearchKey::Or(Box::new(one), Box::new(self.key(c, depth + 1)?)))
+            }
+            b"FUZZY" => {
+                c.space()?;
+                Ok(SearchKey::Fuzzy(Box::new(self.key(c, depth + 1)?)))
             }
             word => plain_key(word).map_or_else(|| key_with_argument(word, c), Ok),
         }

@@ -96,7 +96,7 @@ impl SequenceSet {
     /// means 300.
     #[must_use]
     pub fn resolve(&self, max: u32) -> Resolved {
-        let mut ranges: Vec<(u32, u32)> = self
+        let ranges: Vec<(u32, u32)> = self
             .0
             .iter()
             .map(|&(a, b)| {
@@ -105,15 +105,7 @@ impl SequenceSet {
             })
             .filter(|&(low, high)| low <= high)
             .collect();
-        ranges.sort_unstable();
-        ranges.dedup_by(|next, kept| {
-            let joins = next.0 <= kept.1.saturating_add(1);
-            if joins {
-                kept.1 = kept.1.max(next.1);
-            }
-            joins
-        });
-        Resolved(ranges)
+        Resolved::from_ranges(ranges)
     }
 
     /// The numbers in the order sent, without merging: for QRESYNC's pairs of sets. `None` with a `*` or over
@@ -167,6 +159,19 @@ impl fmt::Display for SequenceSet {
 pub struct Resolved(Vec<(u32, u32)>);
 
 impl Resolved {
+    /// The numbers of some ranges, both ends in, whatever their order.
+    #[must_use]
+    pub fn from_ranges(mut ranges: Vec<(u32, u32)>) -> Self {
+        ranges.sort_unstable();
+        ranges.dedup_by(|next, kept| {
+            let joins = next.0 <= kept.1.saturating_add(1);
+            if joins {
+                kept.1 = kept.1.max(next.1);
+            }
+            joins
+        });
+        Self(ranges)
+    }
     /// The ranges, both ends in.
     #[must_use]
     pub fn ranges(&self) -> &[(u32, u32)] {

@@ -1,11 +1,11 @@
-//! RFC 5256 SORT and THREAD, with the RETURN options of RFC 5267 §3 and the keys of RFC 5957.
+//! RFC 5256 SORT and THREAD, with the RETURN options of RFC 5267 §3 and the keys of RFC 5957 and RFC 6203.
 
 use crate::command::{CommandBody, Search, SortKey, ThreadAlgorithm};
 use crate::cursor::{Cursor, Read};
-use crate::search::{read_charset, read_keys, read_returns};
+use crate::search::{check_relevancy, read_charset, read_keys, read_returns};
 
 /// More keys than there are say nothing new.
-const SORT_KEYS_COUNT_MAX: usize = 18;
+const SORT_KEYS_COUNT_MAX: usize = 20;
 
 /// ` [RETURN (options)] (criteria) charset keys`
 pub fn read(c: &mut Cursor<'_>, uid: bool) -> Read<CommandBody> {
@@ -27,6 +27,11 @@ pub fn read(c: &mut Cursor<'_>, uid: bool) -> Read<CommandBody> {
         return Err("SORT needs a sort key".into());
     }
     let search = Search { returns, ..read_search(c)? };
+    check_relevancy(&search)?;
+    // RFC 6203 §6
+    if criteria.iter().any(|(key, _)| *key == SortKey::Relevancy) && !search.key.is_fuzzy() {
+        return Err("RELEVANCY needs a FUZZY search key".into());
+    }
     Ok(CommandBody::Sort { uid, criteria, search })
 }
 
@@ -41,6 +46,7 @@ fn read_sort_key(c: &mut Cursor<'_>) -> Read<SortKey> {
         b"TO" => SortKey::To,
         b"DISPLAYFROM" => SortKey::DisplayFrom,
         b"DISPLAYTO" => SortKey::DisplayTo,
+        b"RELEVANCY" => SortKey::Relevancy,
         _ => return Err("Unknown sort key".into()),
     })
 }
@@ -52,6 +58,7 @@ pub fn read_thread(c: &mut Cursor<'_>, uid: bool) -> Read<CommandBody> {
     let algorithm = match &*name {
         "ORDEREDSUBJECT" => ThreadAlgorithm::OrderedSubject,
         "REFERENCES" => ThreadAlgorithm::References,
+        "REFS" => ThreadAlgorithm::Refs,
         _ => ThreadAlgorithm::Other(name),
     };
     let search = read_search(c)?;

@@ -167,8 +167,55 @@ fn mailbox_data() {
             count: Some(3),
             all: Some(&all),
             modseq: Some(ModSeq::new(7)),
+            ..ESearch::default()
         });
     });
+    // RFC 9394 §3.1, RFC 6203 §4, RFC 7377 §2.1
+    only_says(
+        "* ESEARCH (TAG \"A1\" MAILBOX \"a b\" UIDVALIDITY 5) UID PARTIAL (-1:-3 9,7) RELEVANCY (100 4)\r\n",
+        |o| {
+            let tag = tag();
+            let n = |n| NonZeroU32::new(n).unwrap();
+            let range = PartialRange { first: n(1), last: n(3), from_end: true };
+            o.esearch(&ESearch {
+                tag: Some(&tag),
+                mailbox: Some(("a b", UidValidity::new(5))),
+                uid: true,
+                partial: Some((range, &[9, 7])),
+                relevancy: Some(&[100, 4]),
+                ..ESearch::default()
+            });
+        },
+    );
+    // RFC 5267 §4.3.3, §4.3.4
+    only_says("* ESEARCH (TAG \"A1\") UID ADDTO (0 5:6 3 9)\r\n", |o| {
+        o.search_update(&tag(), true, Change::Add, &[(0, vec![5, 6]), (3, vec![9])]);
+    });
+    only_says("* ESEARCH (TAG \"A1\") REMOVEFROM (0 2)\r\n", |o| {
+        o.search_update(&tag(), false, Change::Remove, &[(0, vec![2])]);
+        o.search_update(&tag(), false, Change::Remove, &[]);
+    });
+    // RFC 10022 §4
+    only_says("* UIDBATCHES (TAG \"A1\") 90:41,40,7:1\r\n* UIDBATCHES (TAG \"A1\")\r\n", |o| {
+        o.uid_batches(&tag(), &[(90, 41), (40, 40), (7, 1)]);
+        o.uid_batches(&tag(), &[]);
+    });
+    // RFC 9586 §3.3
+    only_says("* 25996 UIDFETCH (FLAGS (\\Seen))\r\n", |o| {
+        o.set_uid_only(true);
+        o.fetch_start(4, Uid::new(25_996));
+        o.fetch_flags(b"\\Seen");
+        o.fetch_end();
+    });
+    let code = |code: Code<'_>, text: &str| {
+        only_says(&format!("* OK [{text}] x\r\n"), |o| o.untagged(Status::Ok, Some(code), "x"))
+    };
+    code(Code::InProgress { tag: "A1", done: 7, goal: Some(90) }, "INPROGRESS (\"A1\" 7 90)");
+    code(Code::InProgress { tag: "A1", done: 7, goal: None }, "INPROGRESS (\"A1\" 7 NIL)");
+    code(Code::MessageLimit(100, Some(Uid::new(7))), "MESSAGELIMIT 100 7");
+    code(Code::MessageLimit(100, None), "MESSAGELIMIT 100");
+    code(Code::NoUpdate("A1"), "NOUPDATE \"A1\"");
+    code(Code::UidRequired, "UIDREQUIRED");
     only_says("* ESEARCH\r\n", |o| o.esearch(&ESearch { all: Some(&[]), ..ESearch::default() }));
     says("* THREAD (2)(3 6 (4 23)(44 7 96))\r\n", |o| {
         o.thread_start();
@@ -282,7 +329,7 @@ fn fetch() {
     let response = says(
         "* 12 FETCH (FLAGS (\\Seen $Junk) UID 104 MODSEQ (624140003) INTERNALDATE \"17-Jul-1996 02:44:25 +0000\" RFC822.SIZE 4286 RFC822 {2}\r\nab RFC822.TEXT NIL)\r\n",
         |o| {
-            o.fetch_start(12);
+            o.fetch_start(12, Uid::new(100));
             o.fetch_flags(b"\\Seen $Junk");
             o.fetch_uid(Uid::new(104));
             o.fetch_modseq(ModSeq::new(624_140_003));
@@ -296,12 +343,12 @@ fn fetch() {
     let Response::Data(Data::Fetch { seq, items }) = response else { panic!("not FETCH") };
     assert_eq!((seq.get(), items.as_ref().len()), (12, 7));
     says("* 1 FETCH (FLAGS ())\r\n", |o| {
-        o.fetch_start(1);
+        o.fetch_start(1, Uid::new(100));
         o.fetch_flags(b"");
         o.fetch_end();
     });
     says("* 1 FETCH (ENVELOPE (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL) RFC822.HEADER {1}\r\nx)\r\n", |o| {
-        o.fetch_start(1);
+        o.fetch_start(1, Uid::new(100));
         o.fetch_raw("ENVELOPE", b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)");
         o.fetch_string_start("RFC822.HEADER", 1);
         o.raw(b"x");
@@ -310,7 +357,7 @@ fn fetch() {
     only_says(
         "* 1 FETCH (EMAILID (M1) THREADID NIL THREADID (T1) SAVEDATE NIL SAVEDATE \"17-Jul-1996 02:44:25 +0000\" PREVIEW \"a\" PREVIEW NIL)\r\n",
         |o| {
-            o.fetch_start(1);
+            o.fetch_start(1, Uid::new(100));
             o.fetch_email_id("M1");
             o.fetch_thread_id(None);
             o.fetch_thread_id(Some("T1"));
@@ -342,7 +389,7 @@ fn fetch_sections() {
             let at = origin.map(|o| format!("<{o}>")).unwrap_or_default();
             let response =
                 says(&format!("* 1 FETCH (BODY[{expected}]{at} {{3}}\r\na\r\n BODY[{expected}]{at} NIL)\r\n"), |o| {
-                    o.fetch_start(1);
+                    o.fetch_start(1, Uid::new(100));
                     o.fetch_section(&section, origin, Some(b"a\r\n"));
                     o.fetch_section(&section, origin, None);
                     o.fetch_end();
@@ -363,7 +410,7 @@ fn fetch_sections() {
             );
         }
         let streamed = written(|o| {
-            o.fetch_start(1);
+            o.fetch_start(1, Uid::new(100));
             o.fetch_section_start(&section, None, 3);
             o.raw(b"a\r\n");
             o.fetch_end();
@@ -371,14 +418,14 @@ fn fetch_sections() {
         read(&streamed);
     }
     says("* 1 FETCH (BINARY[1.2] {1}\r\na BINARY[] NIL BINARY.SIZE[1] 7)\r\n", |o| {
-        o.fetch_start(1);
+        o.fetch_start(1, Uid::new(100));
         o.fetch_binary(&parts(&[1, 2]), None, Some(b"a"));
         o.fetch_binary(&[], None, None);
         o.fetch_binary_size(&parts(&[1]), 7);
         o.fetch_end();
     });
     only_says("* 1 FETCH (BINARY[1]<0> ~{1}\r\n\0)\r\n", |o| {
-        o.fetch_start(1);
+        o.fetch_start(1, Uid::new(100));
         o.fetch_binary(&parts(&[1]), Some(0), Some(b"\0"));
         o.fetch_end();
     });

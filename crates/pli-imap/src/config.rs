@@ -24,6 +24,8 @@ pub struct ImapConfig {
     pub restore: bool,
     /// Whose clocks name these hours: a name of the IANA time zone database.
     pub restore_time_zone: chrono_tz::Tz,
+    /// RFC 9738: messages that one command may be about; 0: any number, and MESSAGELIMIT is not announced.
+    pub message_limit: u32,
     /// Capabilities that are not shown, in capitals (a client that trips over one).
     pub hidden_capabilities: Vec<String>,
 }
@@ -40,6 +42,7 @@ impl Default for ImapConfig {
             login_without_tls: false,
             restore: true,
             restore_time_zone: chrono_tz::UTC,
+            message_limit: 0,
             hidden_capabilities: Vec::new(),
         }
     }

@@ -29,6 +29,9 @@ pub enum Fail {
     /// The peer asks what cannot be asked: `BAD`.
     #[error("{0}")]
     Bad(&'static str),
+    /// RFC 9586 §3: a message number after UIDONLY was enabled.
+    #[error("a message number after UIDONLY")]
+    UidRequired,
     /// A command used an action that its row does not name: a defect of ours, refused.
     #[error("action {} is not in the command's row", .0.name())]
     Undeclared(Action),
@@ -116,6 +119,11 @@ pub fn reply(fail: &Fail) -> Reply {
         Fail::Login(error) => login_reply(*error),
         Fail::No(code, words) => Reply::no(*code, text(words)),
         Fail::Bad(words) => Reply { status: Status::Bad, code: ReplyCode::None, text: text(words) },
+        Fail::UidRequired => Reply {
+            status: Status::Bad,
+            code: ReplyCode::Plain(Code::UidRequired),
+            text: text("Only UIDs are used once UIDONLY is enabled"),
+        },
         Fail::Undeclared(_) => Reply::no(Some(Code::ServerBug), text("Internal error, reported")),
         Fail::Io(_) => Reply::no(Some(Code::Unavailable), text("Connection failed")),
     }
@@ -194,6 +202,6 @@ pub const fn level(fail: &Fail) -> Level {
         Fail::Undeclared(_) => Level::ERROR,
         Fail::Refused(Refusal::Unavailable) | Fail::Login(AuthError::Unavailable | AuthError::NoKeys) => Level::ERROR,
         Fail::Refused(_) | Fail::Login(_) => Level::INFO,
-        Fail::No(..) | Fail::Bad(_) | Fail::Io(_) => Level::DEBUG,
+        Fail::No(..) | Fail::Bad(_) | Fail::UidRequired | Fail::Io(_) => Level::DEBUG,
     }
 }

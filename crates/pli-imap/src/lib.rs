@@ -16,10 +16,14 @@
 //! - a message that does not open is served as a placeholder; it ends no session and hides no other message;
 //! - a session that waits holds neither input nor output buffer.
 
+mod answer;
 mod budget;
+mod collate;
 mod command;
 mod config;
+mod context;
 mod fail;
+mod filter;
 mod indexing;
 pub mod limits;
 mod message;
@@ -27,6 +31,7 @@ mod past;
 mod pick;
 mod picture;
 mod placeholder;
+mod saved;
 mod search;
 mod service;
 mod session;
@@ -34,6 +39,7 @@ mod state;
 mod subject;
 pub mod table;
 mod threading;
+mod uid_only;
 mod wire;
 
 pub use config::ImapConfig;

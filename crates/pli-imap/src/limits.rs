@@ -49,3 +49,21 @@ pub const INDEX_ASK_MESSAGES_MIN: u32 = 32;
 pub const INDEX_BEHIND_MESSAGES: u64 = 64;
 /// Between two steps of indexing, as long a rest as the last step took, but no longer than this.
 pub const INDEX_REST_MS_MAX: u64 = 5_000;
+/// Searches of one session that are kept up to date (RFC 5267 §4.3.1). `* NO [NOUPDATE]`.
+pub const CONTEXTS_COUNT_MAX: usize = 10;
+/// Those of them that are sorted.
+pub const SORTED_CONTEXTS_COUNT_MAX: usize = 2;
+/// Results of such a search: more are not kept.
+pub const CONTEXT_RESULTS_MAX: usize = 200_000;
+/// Results of a sorted one, whose sort values are kept.
+pub const CONTEXT_ROWS_MAX: usize = 10_000;
+/// Messages that come at once and are looked into for such a search; when more come, its updates end.
+pub const CONTEXT_TESTED_MAX: usize = 1_000;
+/// Batches of fewer messages than this are made only where there are few batches. RFC 10022 §3. `NO [TOOFEW]`.
+pub const BATCH_SIZE_MIN: u32 = 500;
+/// That is few.
+pub const BATCHES_COUNT_MAX: u32 = 1_000;
+/// Mailboxes that one ESEARCH looks into. `NO [LIMIT]`.
+pub const SEARCHED_MAILBOXES_MAX: usize = 1_000;
+/// RFC 9585 §3: a command that takes longer says so often how far it is.
+pub const PROGRESS_S: u64 = 10;

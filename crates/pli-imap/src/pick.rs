@@ -1,6 +1,6 @@
 //! Which messages a command means: sets of numbers or UIDs over a picture.
 
-use pli_imap_proto::{MessageSet, Resolved, SequenceSet};
+use pli_imap_proto::{MessageSet, PartialRange, Resolved, SequenceSet};
 use pli_store::{Entry, Snapshot};
 use pli_types::Uid;
 
@@ -48,6 +48,31 @@ pub fn uids(picture: &Snapshot, set: &SequenceSet) -> Resolved {
 }
 
 impl Picked {
+    /// RFC 9394 §3.3: of the messages only those at some places.
+    pub fn cut(&mut self, picture: &Snapshot, range: PartialRange) {
+        let count = self.entries(picture).count();
+        self.keep(picture, range.places(count));
+    }
+    /// RFC 9738 §3: of more messages than the limit only those with the highest UIDs; then the lowest of these UIDs.
+    pub fn limit(&mut self, picture: &Snapshot, limit: Option<u32>) -> Option<Uid> {
+        let limit = usize::try_from(limit?).unwrap_or(usize::MAX);
+        let count = self.entries(picture).count();
+        if count <= limit {
+            return None;
+        }
+        self.keep(picture, count.saturating_sub(limit)..count);
+        self.entries(picture).next().map(|(_, entry)| entry.uid)
+    }
+    fn keep(&mut self, picture: &Snapshot, places: std::ops::Range<usize>) {
+        let mut entries = self.entries(picture).skip(places.start).take(places.len()).map(|(_, entry)| entry.uid.get());
+        let first = entries.next();
+        let ends = first.map(|first| (first, entries.last().unwrap_or(first)));
+        let (first, last) = ends.unwrap_or((1, 0));
+        // Between the two all that was meant: sets are in the mailbox's order.
+        let kept = self.entries(picture).map(|(_, entry)| entry.uid.get()).filter(|uid| (first..=last).contains(uid));
+        let ranges = SequenceSet::from_sorted(kept).map(|set| set.resolve(u32::MAX)).unwrap_or_default();
+        *self = Self::Uids(ranges);
+    }
     /// The messages, in order, with their numbers.
     pub fn entries<'a>(&'a self, picture: &'a Snapshot) -> Box<dyn Iterator<Item = (u32, Entry)> + Send + 'a> {
         match self {

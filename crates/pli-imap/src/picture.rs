@@ -7,6 +7,7 @@ use pli_imap_proto::{Code, Out, Status};
 use pli_store::{Difference, Entry, Snapshot};
 use pli_types::{SystemFlag, Uid};
 
+use crate::context;
 use crate::state::{Enabled, Selected};
 
 /// Prints flag words; a mailbox has few different ones, so each is printed once.
@@ -75,8 +76,9 @@ pub fn write_flags(
     if show == Show::Nothing || (show == Show::ModSeq && !enabled.condstore) {
         return;
     }
-    out.fetch_start(number);
-    if uid || enabled.qresync {
+    out.fetch_start(number, entry.uid);
+    // RFC 9586 §3.3: UIDFETCH has the UID already.
+    if (uid || enabled.qresync) && !enabled.uid_only {
         out.fetch_uid(entry.uid);
     }
     if show == Show::Flags {
@@ -89,9 +91,9 @@ pub fn write_flags(
     out.fetch_end();
 }
 
-/// RFC 9051 §7.5.1: `* n EXPUNGE` for each, rising; RFC 7162 §3.2.10: VANISHED instead.
+/// RFC 9051 §7.5.1: `* n EXPUNGE` for each, rising; RFC 7162 §3.2.10, RFC 9586 §3.4: VANISHED instead.
 pub fn write_expunged(out: &mut Out, enabled: Enabled, expunged: &[(u32, Uid)]) {
-    if enabled.qresync {
+    if enabled.qresync || enabled.uid_only {
         out.vanished(false, expunged.iter().map(|(_, uid)| *uid));
         return;
     }
@@ -111,12 +113,10 @@ impl Selected {
         expunges: bool,
         mut show: impl FnMut(&Entry) -> (bool, Show),
     ) {
-        let newest = self.current.borrow_and_update().clone();
+        let newest = self.newest();
         if Arc::ptr_eq(&newest, &self.picture) {
             return;
         }
-        // RFC 9051 §6.3.5 leaves open what a session hears whose mailbox is deleted: that it is empty.
-        let newest = if newest.exists { newest } else { Arc::new(emptied(&newest)) };
         let mut difference = self.picture.difference(&newest);
         let mut next = newest;
         if !expunges && !difference.expunged.is_empty() {
@@ -124,6 +124,7 @@ impl Selected {
             difference.expunged.clear();
         }
         let before = std::mem::replace(&mut self.picture, next);
+        context::expunge(&mut self.contexts, out, &before, &difference.expunged);
         self.write_difference(out, enabled, &before, &difference, &mut show);
     }
 
@@ -160,10 +161,6 @@ impl Selected {
         self.keywords_told = self.picture.keywords.len();
         write_flag_lines(out, &self.picture, self.read_only);
     }
-}
-
-fn emptied(snapshot: &Snapshot) -> Snapshot {
-    Snapshot { chunks: Vec::new(), messages: 0, ..snapshot.clone() }
 }
 
 /// FLAGS and PERMANENTFLAGS.

@@ -1,10 +1,12 @@
 //! Search programs: what SEARCH asks, made ready to be run over many messages, cheapest tests first.
 
+use std::collections::HashMap;
+
 use chrono::NaiveDate;
 use pli_imap_proto::{Code, Resolved, SearchKey, SequenceSet};
 use pli_mime::{SearchField, contains_folded, fold, searchable};
-use pli_store::{Entry, Found, SearchField as IndexField, Snapshot, StoreError, Verdict};
-use pli_types::{Keyword, SystemFlag, Uid, UnixMillis};
+use pli_store::{Entry, Found, FuzzyQuery, SearchField as IndexField, Snapshot, StoreError, Verdict};
+use pli_types::{EmailId, Keyword, SystemFlag, Uid, UnixMillis};
 
 use crate::fail::Fail;
 use crate::limits::{INDEXED_TEXTS_COUNT_MAX, SEARCH_TEXTS_COUNT_MAX};
@@ -22,6 +24,9 @@ pub struct Ground<'a> {
     pub now: UnixMillis,
 }
 
+/// How well messages fit some words.
+pub type Scores = HashMap<EmailId, f32>;
+
 /// A search, ready to run.
 #[derive(Debug)]
 pub enum Test {
@@ -32,15 +37,18 @@ pub enum Test {
     /// One of these, cheapest first.
     Or(Vec<Test>),
     Not(Box<Test>),
-    Numbers(Resolved),
     Uids(Resolved),
     /// All bits of the mask are set.
     Flags(u64),
+    /// A keyword that the mailbox did not know when the search was made ready.
+    Keyword(Keyword),
     /// Modified at this or later.
     ModSeq(u64),
     EmailId(Box<str>),
     /// Internal date in this range, end excluded.
     Received(i64, i64),
+    /// Save date in this range, end excluded.
+    Saved(i64, i64),
     Larger(u64),
     Smaller(u64),
     /// Date field in this range, by its own calendar, end excluded.
@@ -49,8 +57,21 @@ pub enum Test {
     Header(Box<str>, String),
     Body(String),
     Text(String),
-    /// One of the three above with what the search index says; where it says nothing, the message is looked into.
+    /// RFC 6203 §3: the words of a text by their stems, anywhere in the message; with the scores once they were asked.
+    Ranked(Box<str>, Scores),
+    /// The same words in the fields of a name.
+    FuzzyHeader(Box<str>, Words),
+    /// One of Header, Body and Text with what the search index says; where it says nothing, the message is looked into.
     Indexed(Box<Found>, Box<Test>),
+}
+
+/// Words of a FUZZY key.
+pub struct Words(FuzzyQuery);
+
+impl std::fmt::Debug for Words {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Words")
+    }
 }
 
 /// Makes a search ready: charsets decoded, texts folded, sets resolved.
@@ -62,7 +83,7 @@ pub fn compile(key: &SearchKey, charset: Option<&str>, ground: &Ground<'_>) -> R
             // RFC 9051 §6.4.4
             .ok_or(Fail::No(Some(Code::BadCharset(&["UTF-8", "US-ASCII"])), "This charset is not known"))?,
     };
-    let test = Compiler { encoding, ground }.compile(key);
+    let test = Compiler { encoding, ground, fuzzy: false }.compile(key);
     if test.texts() > SEARCH_TEXTS_COUNT_MAX {
         return Err(Fail::No(Some(Code::Limit), "Too many texts to look for at once"));
     }
@@ -72,30 +93,55 @@ pub fn compile(key: &SearchKey, charset: Option<&str>, ground: &Ground<'_>) -> R
 struct Compiler<'a> {
     encoding: &'static encoding_rs::Encoding,
     ground: &'a Ground<'a>,
+    /// Inside of FUZZY.
+    fuzzy: bool,
 }
 
 impl Compiler<'_> {
-    fn text(&self, bytes: &[u8]) -> String {
-        fold(&self.encoding.decode_without_bom_handling(bytes).0)
+    fn decoded<'b>(&self, bytes: &'b [u8]) -> std::borrow::Cow<'b, str> {
+        self.encoding.decode_without_bom_handling(bytes).0
     }
 
     fn header(&self, name: &str, bytes: &[u8]) -> Test {
-        Test::Header(name.into(), self.text(bytes))
+        let text = self.decoded(bytes);
+        let exact = Test::Header(name.into(), fold(&text));
+        if !self.fuzzy || text.is_empty() {
+            return exact;
+        }
+        // What has the words in a field has them in the message: the index names those first.
+        let words = Test::FuzzyHeader(name.into(), Words(FuzzyQuery::new(&text)));
+        Test::Or(vec![exact, Test::And(vec![Test::Ranked(text.into(), HashMap::new()), words])])
+    }
+
+    /// TEXT and BODY; a loose BODY looks at the header too.
+    fn whole(&self, bytes: &[u8], exact: impl FnOnce(String) -> Test) -> Test {
+        let text = self.decoded(bytes);
+        let exact = exact(fold(&text));
+        if !self.fuzzy || text.is_empty() {
+            return exact;
+        }
+        Test::Or(vec![Test::Ranked(text.into(), HashMap::new()), exact])
     }
 
     fn keyword(&self, keyword: &Keyword) -> Test {
-        let at = self.ground.picture.keywords.iter().position(|known| known == keyword);
-        let bit = at.and_then(|at| u32::try_from(at).ok()).and_then(|at| 1u64.checked_shl(at.saturating_add(5)));
-        bit.map_or(Test::False, Test::Flags)
+        keyword_bit(self.ground.picture, keyword).map_or_else(|| Test::Keyword(keyword.clone()), Test::Flags)
+    }
+
+    /// Numbers mean the messages that have them now (RFC 5267 §4.3), as many as there are.
+    fn numbers(&self, set: &SequenceSet) -> Test {
+        let picture = self.ground.picture;
+        let uid = |number| picture.by_number(number).map(|entry| entry.uid.get());
+        let ranges = set.resolve(picture.messages);
+        let ranges = ranges.ranges().iter().filter_map(|&(first, last)| Some((uid(first)?, uid(last)?)));
+        Test::Uids(Resolved::from_ranges(ranges.collect()))
     }
 
     fn compile(&self, key: &SearchKey) -> Test {
         let not = |test| Test::Not(Box::new(test));
         match key {
             // \Recent is not kept: nothing is recent, all is old.
-            SearchKey::All | SearchKey::Old | SearchKey::SaveDateSupported => {
-                if matches!(key, SearchKey::SaveDateSupported) { Test::False } else { Test::True }
-            }
+            // RFC 8514 §4.3: every mailbox keeps save dates.
+            SearchKey::All | SearchKey::Old | SearchKey::SaveDateSupported => Test::True,
             SearchKey::New | SearchKey::Recent => Test::False,
             SearchKey::And(keys) => {
                 let mut tests: Vec<Test> = keys.iter().map(|key| self.compile(key)).collect();
@@ -108,7 +154,8 @@ impl Compiler<'_> {
                 Test::Or(tests)
             }
             SearchKey::Not(key) => not(self.compile(key)),
-            SearchKey::Numbers(set) => Test::Numbers(set.resolve(self.ground.picture.messages)),
+            SearchKey::Fuzzy(key) => Compiler { fuzzy: true, ..*self }.compile(key),
+            SearchKey::Numbers(set) => self.numbers(set),
             SearchKey::Uids(set) => Test::Uids(crate::pick::uids(self.ground.picture, set)),
             SearchKey::Saved => Test::Uids(
                 SequenceSet::from_sorted(self.ground.saved.iter().map(|uid| uid.get()))
@@ -125,8 +172,8 @@ impl Compiler<'_> {
             SearchKey::To(text) => self.header("To", text),
             SearchKey::Subject(text) => self.header("Subject", text),
             SearchKey::Header(name, text) => self.header(name, text),
-            SearchKey::Body(text) => Test::Body(self.text(text)),
-            SearchKey::Text(text) => Test::Text(self.text(text)),
+            SearchKey::Body(text) => self.whole(text, Test::Body),
+            SearchKey::Text(text) => self.whole(text, Test::Text),
             SearchKey::Larger(bytes) => Test::Larger(*bytes),
             SearchKey::Smaller(bytes) => Test::Smaller(*bytes),
             SearchKey::ModSeq(modseq) => Test::ModSeq(modseq.get()),
@@ -148,13 +195,18 @@ impl Compiler<'_> {
             // RFC 5032 §3
             SearchKey::Older(seconds) => Test::Received(i64::MIN, age(*seconds).saturating_add(1)),
             SearchKey::Younger(seconds) => Test::Received(age(*seconds), i64::MAX),
-            // RFC 8514 §4.3: where no save date is kept, the internal date stands for it.
-            SearchKey::SavedBefore(day) => Test::Received(i64::MIN, begin(*day)),
-            SearchKey::SavedOn(day) => Test::Received(begin(*day), end(*day)),
-            SearchKey::SavedSince(day) => Test::Received(begin(*day), i64::MAX),
+            SearchKey::SavedBefore(day) => Test::Saved(i64::MIN, begin(*day)),
+            SearchKey::SavedOn(day) => Test::Saved(begin(*day), end(*day)),
+            SearchKey::SavedSince(day) => Test::Saved(begin(*day), i64::MAX),
             _ => Test::False,
         }
     }
+}
+
+/// The bit of a keyword in the mailbox's flag words.
+fn keyword_bit(picture: &Snapshot, keyword: &Keyword) -> Option<u64> {
+    let at = picture.keywords.iter().position(|known| known == keyword)?;
+    1u64.checked_shl(u32::try_from(at).ok()?.saturating_add(5))
 }
 
 /// The first millisecond of a day. RFC 9051 §6.4.4: time and time zone do not count.
@@ -166,14 +218,20 @@ fn end(day: NaiveDate) -> i64 {
     begin(day).saturating_add(DAY_MS)
 }
 
+/// Where what a test must read comes from.
+#[derive(Clone, Copy)]
+pub struct Sources<'a> {
+    /// Opens a message.
+    pub open: &'a dyn Fn(Entry) -> Result<Message<'a>, StoreError>,
+    /// When it was put into the mailbox.
+    pub saved: &'a dyn Fn(Uid) -> Result<Option<UnixMillis>, StoreError>,
+}
+
 /// A message under test; what has to be read of it is read once, when first needed.
 pub struct Candidate<'a> {
-    /// Its number in the picture.
-    pub number: u32,
     /// Its entry.
     pub entry: Entry,
-    /// Opens it.
-    pub open: &'a dyn Fn(Entry) -> Result<Message<'a>, StoreError>,
+    sources: Sources<'a>,
     message: Option<Message<'a>>,
     /// It is looked into whatever the index says: what is shown of it is not what was indexed.
     pub direct: bool,
@@ -182,8 +240,8 @@ pub struct Candidate<'a> {
 }
 
 impl<'a> Candidate<'a> {
-    pub const fn new(number: u32, entry: Entry, open: &'a dyn Fn(Entry) -> Result<Message<'a>, StoreError>) -> Self {
-        Self { number, entry, open, message: None, direct: false, unknown: false }
+    pub const fn new(entry: Entry, sources: Sources<'a>) -> Self {
+        Self { entry, sources, message: None, direct: false, unknown: false }
     }
     /// Whether something of it had to be read.
     pub const fn opened(&self) -> bool {
@@ -191,7 +249,7 @@ impl<'a> Candidate<'a> {
     }
     fn message(&mut self) -> Result<&mut Message<'a>, StoreError> {
         if self.message.is_none() {
-            self.message = Some((self.open)(self.entry)?);
+            self.message = Some((self.sources.open)(self.entry)?);
         }
         self.message.as_mut().ok_or(StoreError::NoMessage)
     }
@@ -204,14 +262,15 @@ impl Test {
         match self {
             Self::True
             | Self::False
-            | Self::Numbers(_)
             | Self::Uids(_)
             | Self::Flags(_)
+            | Self::Keyword(_)
+            | Self::Ranked(..)
             | Self::ModSeq(_)
             | Self::EmailId(_) => 0,
             Self::Indexed(..) => 1,
-            Self::Received(..) | Self::Larger(_) | Self::Smaller(_) => 2,
-            Self::Sent(..) | Self::Header(..) => 3,
+            Self::Received(..) | Self::Saved(..) | Self::Larger(_) | Self::Smaller(_) => 2,
+            Self::Sent(..) | Self::Header(..) | Self::FuzzyHeader(..) => 3,
             Self::Body(_) | Self::Text(_) => 4,
             Self::And(tests) | Self::Or(tests) => tests.iter().map(Self::cost).max().unwrap_or(0),
             Self::Not(test) => test.cost(),
@@ -221,7 +280,7 @@ impl Test {
     /// How many texts are looked for in whole messages.
     pub fn texts(&self) -> usize {
         match self {
-            Self::Body(_) | Self::Text(_) => 1,
+            Self::Body(_) | Self::Text(_) | Self::Ranked(..) => 1,
             Self::And(tests) | Self::Or(tests) => tests.iter().map(Self::texts).fold(0, usize::saturating_add),
             Self::Not(test) => test.texts(),
             _ => 0,
@@ -234,6 +293,42 @@ impl Test {
             Self::And(tests) => tests.iter().all(|test| test.may_pass(candidate)),
             test if test.cost() == 0 => test.passes(candidate).unwrap_or(true),
             _ => true,
+        }
+    }
+
+    /// Asks the index for the best messages for each FUZZY text.
+    pub fn rank(&mut self, index: &mut dyn FnMut(&str) -> Result<Scores, StoreError>) -> Result<(), StoreError> {
+        match self {
+            Self::And(tests) | Self::Or(tests) => tests.iter_mut().try_for_each(|test| test.rank(index)),
+            Self::Not(test) => test.rank(index),
+            Self::Ranked(text, scores) => {
+                *scores = index(text)?;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How well a message fits by its words; 0 where no FUZZY text says anything of it.
+    pub fn score(&self, email: EmailId) -> f32 {
+        match self {
+            Self::And(tests) | Self::Or(tests) => tests.iter().map(|test| test.score(email)).sum(),
+            Self::Ranked(_, scores) => scores.get(&email).copied().unwrap_or(0.0),
+            _ => 0.0,
+        }
+    }
+
+    /// Looks up keywords that the mailbox has got since.
+    pub fn learn(&mut self, picture: &Snapshot) {
+        match self {
+            Self::And(tests) | Self::Or(tests) => tests.iter_mut().for_each(|test| test.learn(picture)),
+            Self::Not(test) => test.learn(picture),
+            Self::Keyword(keyword) => {
+                if let Some(bit) = keyword_bit(picture, keyword) {
+                    *self = Self::Flags(bit);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -293,8 +388,18 @@ impl Test {
                 false
             }
             Self::Not(test) => !test.passes(candidate)?,
-            Self::Numbers(set) => set.contains(candidate.number),
             Self::Uids(set) => set.contains(candidate.entry.uid.get()),
+            Self::Keyword(_) => false,
+            Self::Ranked(_, scores) => scores.contains_key(&candidate.entry.email),
+            Self::FuzzyHeader(name, words) => {
+                let message = candidate.message()?;
+                message.summary()?;
+                message.header_values(name)?.iter().any(|value| words.0.found_in(value) > 0)
+            }
+            Self::Saved(from, until) => {
+                let saved = (candidate.sources.saved)(candidate.entry.uid)?;
+                saved.is_some_and(|at| *from <= at.0 && at.0 < *until)
+            }
             Self::Flags(mask) => candidate.entry.flags & mask == *mask,
             Self::ModSeq(modseq) => candidate.entry.modseq.get() >= *modseq,
             Self::EmailId(id) => **id == *email_id(candidate.entry.email),

@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use pli_gate::{Login, Target};
 use pli_imap_proto::{Code, Command, CommandBody, CommandError, Refusal, Status, Tag};
-use pli_store::{Entry, Permit, Store, StoreError};
-use pli_types::{Action, SessionInfo};
+use pli_store::{Entry, Permit, Snapshot, Store, StoreError};
+use pli_types::{Action, SessionInfo, Uid};
 use tracing::{debug, error, info, warn};
 
 use crate::command;
-use crate::fail::{Fail, Reply, level, reply};
-use crate::limits::{BAD_COMMANDS_COUNT_MAX, LOGIN_TIMES_MAX};
+use crate::context;
+use crate::fail::{Fail, Reply, ReplyCode, level, reply};
+use crate::limits::{BAD_COMMANDS_COUNT_MAX, LOGIN_TIMES_MAX, PROGRESS_S};
 use crate::picture::Show;
 use crate::service::ImapService;
 use crate::state::{Enabled, Open, Place, Selected, State};
 use crate::table::{self, Need, Row, Tells};
+use crate::uid_only::names_numbers;
 use crate::wire::{Step, Stream, Wire};
 
 /// The texts of BYE.
@@ -33,6 +35,8 @@ pub struct Session {
     pub(crate) enabled: Enabled,
     /// The row of the command that runs: what it may ask of the gate.
     row: Option<&'static Row>,
+    /// The tag of the command that runs, and when it last said how far it is.
+    running: (Option<Tag>, Duration),
     /// BAD answers in a row.
     bad: u32,
     /// When the session began, by the service's clock.
@@ -78,6 +82,7 @@ impl Session {
             state: State::NotAuthenticated { failures: 0 },
             enabled: Enabled::default(),
             row: None,
+            running: (None, Duration::ZERO),
             bad: 0,
             began,
             counts: Counts::default(),
@@ -202,7 +207,9 @@ impl Session {
         let Command { tag, body } = command;
         let verb = body.verb();
         self.counts.commands = self.counts.commands.saturating_add(1);
+        self.running = (Some(tag.clone()), self.service.clock.monotonic());
         let result = match self.enter(verb) {
+            Ok(()) if self.enabled.uid_only && names_numbers(&body) => Err(Fail::UidRequired),
             Ok(()) => {
                 if self.looks_anew() {
                     self.tell(false);
@@ -219,7 +226,7 @@ impl Session {
     fn looks_anew(&self) -> bool {
         self.row.is_some_and(|row| {
             row.states.with_mailbox_only()
-                && (row.verb.starts_with("UID ") || matches!(row.verb, "SEARCH" | "SORT" | "THREAD"))
+                && (row.verb.starts_with("UID ") || matches!(row.verb, "SEARCH" | "SORT" | "THREAD" | "UIDBATCHES"))
         })
     }
 
@@ -285,7 +292,61 @@ impl Session {
     /// As [`Self::tell`], choosing how each changed message is shown.
     pub(crate) fn tell_showing(&mut self, expunges: bool, show: impl FnMut(&pli_store::Entry) -> (bool, Show)) {
         let State::Selected { selected, .. } = &mut self.state else { return };
+        let before = Arc::clone(&selected.picture);
         selected.tell(&mut self.wire.out, self.enabled, expunges, show);
+        context::update(self, &before);
+    }
+
+    /// RFC 9585 §3: says how far the command that runs is, if it has taken long since it last said so.
+    pub(crate) async fn progress(&mut self, done: u32, goal: Option<u32>) -> Result<(), Fail> {
+        let now = self.service.clock.monotonic();
+        if now.saturating_sub(self.running.1) < Duration::from_secs(PROGRESS_S) {
+            return Ok(());
+        }
+        self.running.1 = now;
+        if let Some(tag) = &self.running.0 {
+            let code = Code::InProgress { tag: tag.as_str(), done, goal };
+            self.wire.out.untagged(Status::Ok, Some(code), "Still at it");
+        }
+        Ok(self.wire.flush().await?)
+    }
+
+    /// RFC 9738 §3: messages that one command may be about.
+    pub(crate) fn message_limit(&self) -> Option<u32> {
+        Some(self.service.config.message_limit).filter(|limit| *limit > 0)
+    }
+
+    /// RFC 9738 §3: the first message number of those that a search looks at, and its UID where there are others.
+    pub(crate) fn newest_allowed(&self, picture: &Snapshot) -> (u32, Option<Uid>) {
+        let skipped = self.message_limit().map_or(0, |limit| picture.messages.saturating_sub(limit));
+        let first = skipped.saturating_add(1);
+        (first, (skipped > 0).then(|| picture.by_number(first)).flatten().map(|entry| entry.uid))
+    }
+
+    /// `OK text`, or `OK [MESSAGELIMIT n uid]` where a command was about fewer messages than it meant.
+    pub(crate) fn limited(&self, text: &'static str, lowest: Option<Uid>) -> Reply {
+        self.or_limited(Reply::ok(text), lowest)
+    }
+
+    /// The same, of a reply that is there.
+    pub(crate) fn or_limited(&self, reply: Reply, lowest: Option<Uid>) -> Reply {
+        match (lowest, self.message_limit()) {
+            (Some(lowest), Some(limit)) => {
+                let code = ReplyCode::Plain(Code::MessageLimit(limit, Some(lowest)));
+                Reply::ok_code(code, "Too many messages at once: the newest are done")
+            }
+            _ => reply,
+        }
+    }
+
+    /// RFC 9738 §3.2: a command that does all or nothing refuses too many messages.
+    pub(crate) fn check_message_limit(&self, count: usize) -> Result<(), Fail> {
+        match self.message_limit() {
+            Some(limit) if count > usize::try_from(limit).unwrap_or(usize::MAX) => {
+                Err(Fail::No(Some(Code::MessageLimit(limit, None)), "Too many messages at once"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Logs, counts and records messages that were found not to open; each comes here once.
@@ -443,10 +504,13 @@ impl Session {
             CommandBody::Unselect => command::close::unselect(self),
             CommandBody::Expunge { uids } => command::expunge::run(self, uids).await,
             CommandBody::Search { uid, search } => command::search::run(self, tag, uid, search).await,
-            CommandBody::Sort { uid, criteria, search } => command::sort::run(self, uid, criteria, search).await,
+            CommandBody::ESearch { sources, search } => command::esearch::run(self, tag, sources, search).await,
+            CommandBody::CancelUpdate(tags) => command::context::cancel(self, &tags),
+            CommandBody::UidBatches { size, range } => command::context::batches(self, tag, size, range),
+            CommandBody::Sort { uid, criteria, search } => command::sort::run(self, tag, uid, criteria, search).await,
             CommandBody::Thread { uid, algorithm, search } => command::thread::run(self, uid, algorithm, search).await,
-            CommandBody::Fetch { uid, set, items, changed_since, vanished } => {
-                command::fetch::run(self, uid, &set, items, changed_since, vanished).await
+            CommandBody::Fetch { uid, set, items, changed_since, vanished, partial } => {
+                command::fetch::run(self, uid, &set, items, changed_since, vanished, partial).await
             }
             CommandBody::Store { uid, set, action, silent, flags, unchanged_since } => {
                 let change = command::store::Change { action, silent, flags, unchanged_since };

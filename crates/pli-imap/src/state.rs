@@ -5,8 +5,10 @@ use std::sync::Arc;
 use pli_crypto::Opened;
 use pli_gate::Login;
 use pli_store::{Mailbox, Moment, Permit, Reader, Snapshot, Store, StoreError, View};
-use pli_types::{AccountId, MailboxId, ModSeq, Uid};
+use pli_types::{AccountId, MailboxId, MailboxName, ModSeq, Uid};
 use tokio::sync::watch;
+
+use crate::context::Context;
 
 /// RFC 9051 §3.
 pub enum State {
@@ -60,6 +62,8 @@ pub struct Selected {
     pub keys: Arc<Opened>,
     /// Which.
     pub mailbox: MailboxId,
+    /// Its name when it was opened.
+    pub name: MailboxName,
     /// EXAMINE, or of the past.
     pub read_only: bool,
     /// The moment that it is of, if it is of the past.
@@ -72,6 +76,8 @@ pub struct Selected {
     pub current: watch::Receiver<Arc<Snapshot>>,
     /// RFC 9051 §6.4.4.1: `$`; UIDs, rising.
     pub saved: Vec<Uid>,
+    /// RFC 5267 §4.3: searches whose results are kept up to date.
+    pub contexts: Vec<Context>,
     /// Keywords that the client was told of by FLAGS.
     pub keywords_told: usize,
 }
@@ -87,6 +93,8 @@ pub struct Enabled {
     pub utf8: bool,
     /// RFC 9051 §6.3.1.
     pub rev2: bool,
+    /// RFC 9586 §3: no message numbers.
+    pub uid_only: bool,
 }
 
 /// What a command on the open mailbox needs, taken out of the state so that the session can write meanwhile.
@@ -119,6 +127,14 @@ impl Open {
 }
 
 impl Selected {
+    /// What there is now. A mailbox that is deleted is an empty one (RFC 9051 §6.3.5 leaves open what a session hears).
+    pub fn newest(&mut self) -> Arc<Snapshot> {
+        let newest = self.current.borrow_and_update().clone();
+        if newest.exists {
+            return newest;
+        }
+        Arc::new(Snapshot { chunks: Vec::new(), messages: 0, ..Snapshot::clone(&newest) })
+    }
     /// The highest mod-sequence that the client knows of.
     pub fn highest_modseq(&self) -> ModSeq {
         self.picture.highest_modseq

@@ -118,7 +118,7 @@ pub const ROWS: &[Row] = &[
         "RFC 9051 §6.2.2",
     ),
     row("LOGIN", States::NOT_AUTHENTICATED, Nothing, &[], Actions(&[Action::Login]), "RFC 9051 §6.2.3"),
-    row("ENABLE", States::AUTHENTICATED, All, &["ENABLE", "UTF8=ACCEPT"], SESSION, "RFC 9051 §6.3.1"),
+    row("ENABLE", States::AUTHENTICATED, All, &["ENABLE", "UTF8=ACCEPT", "UIDONLY"], SESSION, "RFC 9051 §6.3.1"),
     row(
         "SELECT",
         States::AUTHENTICATED,
@@ -184,18 +184,45 @@ pub const ROWS: &[Row] = &[
         "SEARCH",
         States::SELECTED,
         NoExpunge,
-        &["ESEARCH", "SEARCHRES", "WITHIN"],
+        &[
+            "ESEARCH",
+            "SEARCHRES",
+            "WITHIN",
+            "PARTIAL",
+            "SEARCH=FUZZY",
+            "CONTEXT=SEARCH",
+            "SAVEDATE",
+            "INPROGRESS",
+            "MESSAGELIMIT",
+        ],
         Actions(&[Action::Search]),
         "RFC 9051 §6.4.4",
     ),
     row("UID SEARCH", States::SELECTED, All, &[], Actions(&[Action::Search]), "RFC 9051 §6.4.4"),
-    row("SORT", States::SELECTED, NoExpunge, &["SORT", "SORT=DISPLAY"], Actions(&[Action::Search]), "RFC 5256 §3"),
+    row(
+        "ESEARCH",
+        States::AUTHENTICATED,
+        All,
+        &["MULTISEARCH"],
+        Actions(&[Action::List, Action::Search]),
+        "RFC 7377 §2",
+    ),
+    row("CANCELUPDATE", States::SELECTED, All, &[], SESSION, "RFC 5267 §4.3.5"),
+    row("UIDBATCHES", States::SELECTED, All, &["UIDBATCHES"], SESSION, "RFC 10022 §3"),
+    row(
+        "SORT",
+        States::SELECTED,
+        NoExpunge,
+        &["SORT", "SORT=DISPLAY", "ESORT", "CONTEXT=SORT", "I18NLEVEL=1"],
+        Actions(&[Action::Search]),
+        "RFC 5256 §3",
+    ),
     row("UID SORT", States::SELECTED, All, &[], Actions(&[Action::Search]), "RFC 5256 §3"),
     row(
         "THREAD",
         States::SELECTED,
         NoExpunge,
-        &["THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES"],
+        &["THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "THREAD=REFS"],
         Actions(&[Action::Search]),
         "RFC 5256 §3",
     ),
@@ -256,7 +283,10 @@ impl Capabilities {
     /// From the rows and the configuration.
     #[must_use]
     pub fn new(config: &ImapConfig) -> Self {
-        let shown = |name: &str| !config.hidden_capabilities.iter().any(|hidden| hidden.eq_ignore_ascii_case(name));
+        let shown = |name: &str| {
+            (name != "MESSAGELIMIT" || config.message_limit > 0)
+                && !config.hidden_capabilities.iter().any(|hidden| hidden.eq_ignore_ascii_case(name))
+        };
         let list = |keep: &dyn Fn(&str) -> bool| {
             let mut text = String::new();
             for name in ROWS.iter().flat_map(|row| row.capabilities).filter(|name| keep(name) && shown(name)) {
@@ -264,9 +294,16 @@ impl Capabilities {
                     text.push(' ');
                 }
                 text.push_str(name);
-                if *name == "APPENDLIMIT" {
+                match *name {
                     // RFC 7889 §2: one limit for all mailboxes.
-                    let _ = write!(text, "={}", config.message_bytes_max);
+                    "APPENDLIMIT" => {
+                        let _ = write!(text, "={}", config.message_bytes_max);
+                    }
+                    // RFC 9738 §3
+                    "MESSAGELIMIT" => {
+                        let _ = write!(text, "={}", config.message_limit);
+                    }
+                    _ => {}
                 }
             }
             text
@@ -358,6 +395,9 @@ mod tests {
             "UID EXPUNGE 1",
             "SEARCH ALL",
             "UID SEARCH ALL",
+            "ESEARCH IN (personal) ALL",
+            "CANCELUPDATE \"a\"",
+            "UIDBATCHES 500",
             "SORT (DATE) UTF-8 ALL",
             "UID SORT (DATE) UTF-8 ALL",
             "THREAD REFERENCES UTF-8 ALL",

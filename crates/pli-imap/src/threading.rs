@@ -150,6 +150,24 @@ impl Nodes {
 
 /// REFERENCES.
 pub fn by_references(items: &[Item]) -> Vec<Tree> {
+    let mut forest = linked(items);
+    forest.sort_by_key(|tree| tree.order);
+    // (5): threads of the same subject are one.
+    let mut threads = gather_subjects(forest);
+    // (6)
+    threads.sort_by_key(|tree| tree.order);
+    threads.into_iter().map(|built| built.tree).collect()
+}
+
+/// REFS: as REFERENCES, but subjects join nothing, and the thread with the newest message comes last.
+pub fn by_refs(items: &[Item]) -> Vec<Tree> {
+    let mut forest = linked(items);
+    forest.sort_by_key(|tree| tree.newest);
+    forest.into_iter().map(|built| built.tree).collect()
+}
+
+/// Threads by their references alone.
+fn linked(items: &[Item]) -> Vec<Built> {
     let mut nodes = Nodes { nodes: Vec::with_capacity(items.len()), by_id: HashMap::new() };
     for (index, item) in items.iter().enumerate() {
         link(&mut nodes, index, item);
@@ -163,13 +181,7 @@ pub fn by_references(items: &[Item]) -> Vec<Tree> {
         }
     }
     let roots: Vec<usize> = (0..nodes.nodes.len()).filter(|at| nodes.parent(*at).is_none()).collect();
-    let mut forest: Vec<Built> = roots.into_iter().flat_map(|root| build(&nodes, items, root)).collect();
-    forest.sort_by_key(|tree| tree.order);
-    // (5): threads of the same subject are one.
-    let mut threads = gather_subjects(forest);
-    // (6)
-    threads.sort_by_key(|tree| tree.order);
-    threads.into_iter().map(|built| built.tree).collect()
+    roots.into_iter().flat_map(|root| build(&nodes, items, root)).collect()
 }
 
 fn link(nodes: &mut Nodes, index: usize, item: &Item) {
@@ -198,6 +210,8 @@ fn link(nodes: &mut Nodes, index: usize, item: &Item) {
 struct Built {
     tree: Tree,
     order: (i64, u32),
+    /// The same of the newest message in it.
+    newest: (i64, u32),
     subject: String,
     reply: bool,
 }
@@ -216,9 +230,11 @@ fn build(nodes: &Nodes, items: &[Item], root: usize) -> Option<Built> {
         let node = nodes.nodes.get(index)?;
         let mut children: Vec<Built> = node.children.iter().filter_map(|child| done.remove(child)).flatten().collect();
         children.sort_by_key(|child| child.order);
+        let newest = children.iter().map(|child| child.newest).max();
         let built = match node.item.and_then(|item| items.get(item)) {
             Some(item) => vec![Built {
                 order: (item.date, item.number),
+                newest: newest.unwrap_or_default().max((item.date, item.number)),
                 subject: item.subject.clone(),
                 reply: item.reply,
                 tree: Tree {
@@ -230,6 +246,7 @@ fn build(nodes: &Nodes, items: &[Item], root: usize) -> Option<Built> {
                 let first = children.first();
                 vec![Built {
                     order: first.map(|child| child.order).unwrap_or_default(),
+                    newest: newest.unwrap_or_default(),
                     subject: first.map(|child| child.subject.clone()).unwrap_or_default(),
                     reply: first.is_some_and(|child| child.reply),
                     tree: Tree { number: None, children: children.into_iter().map(|child| child.tree).collect() },
@@ -293,7 +310,7 @@ fn join(lead: &mut Built, mut joining: Built) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-    use super::{Item, Tree, by_references, by_subject};
+    use super::{Item, Tree, by_references, by_refs, by_subject};
 
     fn item(number: u32, subject: &str, id: &str, references: &str) -> Item {
         let (base, reply) = crate::subject::base_subject(subject);
@@ -330,6 +347,19 @@ mod tests {
     fn a_reply_without_references_joins_by_subject() {
         let items = [item(1, "a", "<1>", ""), item(2, "Re: a", "<2>", "")];
         assert_eq!(shapes(&by_references(&items)), ["1[2]"]);
+    }
+
+    #[test]
+    fn refs_gather_no_subjects_and_end_with_the_newest() {
+        let items = [
+            item(1, "a", "<1>", ""),
+            item(2, "b", "<2>", ""),
+            item(3, "Re: b", "<3>", ""),
+            item(4, "Re: a", "<4>", "<1>"),
+        ];
+        assert_eq!(shapes(&by_refs(&items)), ["2", "3", "1[4]"]);
+        assert_eq!(shapes(&by_references(&items)), ["1[4]", "2[3]"]);
+        assert!(by_refs(&[]).is_empty());
     }
 
     #[test]

@@ -104,6 +104,12 @@ impl Query {
     pub fn is_empty(&self) -> bool {
         self.terms.is_empty()
     }
+    /// How many of its words a text has.
+    #[must_use]
+    pub fn found_in(&self, text: &str) -> usize {
+        let folded = pli_mime::fold(text);
+        self.terms.iter().filter(|term| self.fits(term, folded.as_bytes())).count()
+    }
     fn fits(&self, term: &Term, word: &[u8]) -> bool {
         let Ok(word) = std::str::from_utf8(word) else { return false };
         runs(word).any(|run| {

@@ -13,8 +13,8 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use pli_crypto::{KeyWrap, MessageKeys, Opened};
-pub use pli_search::Field as SearchField;
 use pli_search::{Builder, Front, Outcome, Postings, Query, TEXT_VERSION, front_bytes, rank, search};
+pub use pli_search::{Field as SearchField, Query as FuzzyQuery};
 use pli_types::{Action, EmailId};
 
 pub(crate) use self::cache::SearchCache;

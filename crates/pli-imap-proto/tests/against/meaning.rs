@@ -352,6 +352,7 @@ pub fn meaning(theirs: &t::command::Command<'_>) -> Option<Ours> {
                 items: items(macro_or_item_names)?,
                 changed_since: changed.map(|c| ModSeq::new(c.get())),
                 vanished,
+                partial: None,
             }
         }
         Theirs::Store { sequence_set, kind, response, flags: f, uid, modifiers } => {
@@ -423,8 +424,8 @@ pub fn canonical(body: Ours) -> Ours {
     }
     let search = |s: p::Search| p::Search { key: key(s.key, &merge), ..s };
     match body {
-        Ours::Fetch { uid, set, items, changed_since, vanished } => {
-            Ours::Fetch { uid, set: one(set), items, changed_since, vanished }
+        Ours::Fetch { uid, set, items, changed_since, vanished, partial } => {
+            Ours::Fetch { uid, set: one(set), items, changed_since, vanished, partial }
         }
         Ours::Store { uid, set, action, silent, flags, unchanged_since } => {
             Ours::Store { uid, set: one(set), action, silent, flags, unchanged_since }

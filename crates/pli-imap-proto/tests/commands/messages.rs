@@ -161,6 +161,7 @@ fn fetch_modifiers() {
         items: items.to_vec(),
         changed_since: Some(ModSeq::new(changed)),
         vanished,
+        partial: None,
     };
     assert_eq!(body("FETCH 1:* (FLAGS) (CHANGEDSINCE 12345)"), fetch(false, &[FetchItem::Flags], 12345, false));
     assert_eq!(body("FETCH 1:* FLAGS (CHANGEDSINCE 0)"), fetch(false, &[FetchItem::Flags], 0, false));
@@ -277,7 +278,7 @@ fn search_returns_and_charset() {
     };
     let all = SearchReturn { all: true, ..SearchReturn::default() };
     assert_eq!(search("SEARCH RETURN () SEEN").returns, Some(all));
-    let every = SearchReturn { min: true, max: true, all: true, count: true, save: true };
+    let every = SearchReturn { min: true, max: true, all: true, count: true, save: true, ..SearchReturn::default() };
     assert_eq!(
         search("UID SEARCH RETURN (MIN MAX ALL COUNT SAVE) CHARSET utf-8 SEEN"),
         Search { returns: Some(every), charset: Some("UTF-8".into()), key: SearchKey::Flag(SystemFlag::Seen) }
@@ -295,6 +296,74 @@ fn search_returns_and_charset() {
     ] {
         bad(line);
     }
+}
+
+#[test]
+fn search_contexts_parts_and_several_mailboxes() {
+    let returns = |line: &str| match body(line) {
+        CommandBody::Search { search, .. } | CommandBody::Sort { search, .. } => search.returns.unwrap(),
+        other => panic!("{other:?}"),
+    };
+    let n = |n| NonZeroU32::new(n).unwrap();
+    let partial = |first, last, from_end| Some(PartialRange { first: n(first), last: n(last), from_end });
+    assert_eq!(returns("SEARCH RETURN (PARTIAL 1:500) ALL").partial, partial(1, 500, false));
+    assert_eq!(returns("UID SORT RETURN (partial -1:-3) (DATE) UTF-8 ALL").partial, partial(1, 3, true));
+    let update = returns("SEARCH RETURN (UPDATE CONTEXT COUNT) ALL");
+    assert!(update.update && update.context && update.count && !update.all);
+    assert_eq!(key("FUZZY (TEXT a SEEN)"), {
+        let inner = vec![SearchKey::Text(b"a".to_vec()), SearchKey::Flag(SystemFlag::Seen)];
+        SearchKey::Fuzzy(Box::new(SearchKey::And(inner)))
+    });
+    assert!(returns("SEARCH RETURN (RELEVANCY ALL) OR SEEN FUZZY TEXT a").relevancy);
+    match body("ESEARCH IN (selected mailboxes INBOX subtree (a \"b c\") Subtree-One a) RETURN (COUNT) SEEN") {
+        CommandBody::ESearch { sources: Some(sources), search } => {
+            assert_eq!(
+                sources,
+                [
+                    MailboxFilter::Selected,
+                    MailboxFilter::Mailboxes(vec![name("INBOX")]),
+                    MailboxFilter::Subtree(vec![name("a"), name("b c")]),
+                    MailboxFilter::SubtreeOne(vec![name("a")])
+                ]
+            );
+            assert!(search.returns.unwrap().count);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(body("ESEARCH SEEN"), CommandBody::ESearch { sources: None, .. }));
+    let tag = |text: &[u8]| Tag::new(text).unwrap();
+    assert_eq!(body("CANCELUPDATE \"a1\" b2"), CommandBody::CancelUpdate(vec![tag(b"a1"), tag(b"b2")]));
+    assert_eq!(body("UIDBATCHES 500"), CommandBody::UidBatches { size: 500, range: None });
+    assert_eq!(body("UIDBATCHES 500 9:2"), CommandBody::UidBatches { size: 500, range: Some((2, 9)) });
+    assert!(matches!(
+        body("UID FETCH 1:* FLAGS (CHANGEDSINCE 5 PARTIAL -1:-30)"),
+        CommandBody::Fetch { partial: Some(_), changed_since: Some(_), .. }
+    ));
+    for line in [
+        "SEARCH RETURN (ALL PARTIAL 1:2) ALL",
+        "SEARCH RETURN (PARTIAL 1:2 PARTIAL 3:4) ALL",
+        "SEARCH RETURN (PARTIAL 0:2) ALL",
+        "SEARCH RETURN (PARTIAL 1:-2) ALL",
+        "SEARCH RETURN (PARTIAL -1:2) ALL",
+        "SEARCH RETURN (PARTIAL 1:*) ALL",
+        "SEARCH RETURN (RELEVANCY) ALL",
+        "SORT (RELEVANCY) UTF-8 ALL",
+        "ESEARCH IN () ALL",
+        "ESEARCH IN (selected-delayed) ALL",
+        "ESEARCH IN (mailboxes) ALL",
+        "CANCELUPDATE",
+        "UIDBATCHES",
+        "UIDBATCHES 0",
+        "UIDBATCHES 5 0:1",
+        "UIDBATCHES 5 1",
+        "FETCH 1 FLAGS (PARTIAL 1:2)",
+        "SEARCH FUZZY",
+    ] {
+        bad(line);
+    }
+    let places = |first, last, from_end, len| partial(first, last, from_end).unwrap().places(len);
+    assert_eq!((places(2, 3, false, 5), places(3, 2, false, 5), places(4, 9, false, 5)), (1..3, 1..3, 3..5));
+    assert_eq!((places(1, 2, true, 5), places(9, 4, true, 5), places(6, 9, false, 5).len()), (3..5, 0..2, 0));
 }
 
 #[test]

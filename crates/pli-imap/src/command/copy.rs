@@ -40,6 +40,7 @@ pub fn picked(session: &mut Session, uid: bool, set: &MessageSet) -> Result<(cra
     let open = session.open()?;
     let saved = session.selected().map(|selected| selected.saved.clone()).unwrap_or_default();
     let uids = pick(&open.picture, uid, set, &saved)?.uid_list(&open.picture);
+    session.check_message_limit(uids.len())?;
     Ok((open, uids))
 }
 

@@ -1,4 +1,4 @@
-//! ENABLE. RFC 9051 §6.3.1, RFC 5161.
+//! ENABLE. RFC 9051 §6.3.1, RFC 5161, RFC 9586 §3.1 (UIDONLY).
 
 use crate::fail::{Fail, Reply};
 use crate::session::Session;
@@ -27,6 +27,10 @@ pub fn run(session: &mut Session, names: &[Box<str>]) -> Result<Reply, Fail> {
                 enabled.rev2 = true;
                 "IMAP4rev2"
             }
+            "UIDONLY" => {
+                enabled.uid_only = true;
+                "UIDONLY"
+            }
             _ => continue,
         };
         if !told.contains(&name) {
@@ -37,5 +41,6 @@ pub fn run(session: &mut Session, names: &[Box<str>]) -> Result<Reply, Fail> {
     session.wire.out.enabled(&told);
     // RFC 6855 §3, RFC 9051 §6.3.1: from the next command on, names are UTF-8.
     session.wire.out.set_utf8(enabled.utf8 || enabled.rev2);
+    session.wire.out.set_uid_only(enabled.uid_only);
     Ok(Reply::ok("ENABLE done"))
 }

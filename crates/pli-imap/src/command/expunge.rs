@@ -13,14 +13,22 @@ pub async fn run(session: &mut Session, uids: Option<MessageSet>) -> Result<Repl
         return Err(Fail::No(Some(Code::NoPerm), "The mailbox is open read-only"));
     }
     let saved = session.selected().map(|selected| selected.saved.clone()).unwrap_or_default();
+    let mut lowest = None;
     let only = match &uids {
         None => None,
-        Some(set) => Some(pick(&open.picture, true, set, &saved)?.uid_list(&open.picture)),
+        Some(set) => {
+            let mut picked = pick(&open.picture, true, set, &saved)?;
+            lowest = picked.limit(&open.picture, session.message_limit());
+            Some(picked.uid_list(&open.picture))
+        }
     };
     let permit = session.admit_on(Action::Expunge, &open)?;
     session.store().expunge(permit, open.mailbox, only).await?;
     // What is gone is told before the tagged answer, by this row's `Tells::All`.
     session.tell(true);
+    if lowest.is_some() {
+        return Ok(session.limited("Expunged", lowest));
+    }
     if session.enabled.qresync
         && let Some(selected) = session.selected()
     {

@@ -1,4 +1,5 @@
-//! FETCH and UID FETCH. RFC 9051 §6.4.5, RFC 7162 §3.1.4 (CHANGEDSINCE), §3.2.6 (VANISHED), RFC 3516 (BINARY).
+//! FETCH and UID FETCH. RFC 9051 §6.4.5, RFC 7162 §3.1.4 (CHANGEDSINCE), §3.2.6 (VANISHED), RFC 3516 (BINARY),
+//! RFC 9394 §3.3 (PARTIAL), RFC 8514 (SAVEDATE).
 //!
 //! Answers are written in batches and sent as the buffer fills: memory stays the same however many messages are
 //! asked, and a slow client holds up nobody but itself.
@@ -8,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pli_crypto::Opened;
-use pli_imap_proto::{Code, FetchItem, MessageSet, Out};
+use pli_imap_proto::{Code, FetchItem, MessageSet, Out, PartialRange};
 use pli_store::{Entry, FlagMode, Listed, Reader, Snapshot, StoreError};
 use pli_types::{Action, EmailId, FlagSet, ModSeq, SystemFlag, Uid};
 
@@ -18,6 +19,7 @@ use crate::message::{Content, Label, Message, email_id, off_worker};
 use crate::pick::{Picked, pick};
 use crate::picture::{FlagPrinter, Show};
 use crate::placeholder::hole;
+use crate::saved::SaveDates;
 use crate::session::Session;
 use crate::state::Place;
 
@@ -28,6 +30,8 @@ struct Plan {
     row: bool,
     /// Its summary.
     summary: bool,
+    /// When it was put into the mailbox.
+    dates: bool,
     /// How many items need bytes of the body.
     bodies: usize,
     /// Asking marks messages \Seen.
@@ -41,12 +45,8 @@ impl Plan {
         let mut plan = Self::default();
         for item in items {
             match item {
-                FetchItem::Flags
-                | FetchItem::Uid
-                | FetchItem::ModSeq
-                | FetchItem::EmailId
-                | FetchItem::ThreadId
-                | FetchItem::SaveDate => {}
+                FetchItem::Flags | FetchItem::Uid | FetchItem::ModSeq | FetchItem::EmailId | FetchItem::ThreadId => {}
+                FetchItem::SaveDate => plan.dates = true,
                 FetchItem::InternalDate | FetchItem::Rfc822Size => plan.row = true,
                 FetchItem::Envelope | FetchItem::Body | FetchItem::BodyStructure => plan.summary = true,
                 FetchItem::Preview { .. } => {
@@ -70,7 +70,7 @@ impl Plan {
     }
     /// Everything stands in the picture.
     const fn is_light(self) -> bool {
-        !self.row && !self.summary
+        !self.row && !self.summary && !self.dates
     }
 }
 
@@ -89,10 +89,16 @@ pub async fn run(
     mut items: Vec<FetchItem>,
     changed_since: Option<ModSeq>,
     vanished: bool,
+    partial: Option<PartialRange>,
 ) -> Result<Reply, Fail> {
     let open = session.open()?;
     let saved = session.selected().map(|selected| selected.saved.clone()).unwrap_or_default();
-    let picked = pick(&open.picture, uid, set, &saved)?;
+    let mut picked = pick(&open.picture, uid, set, &saved)?;
+    if let Some(range) = partial {
+        // RFC 9394 §3.4: PARTIAL picks, and CHANGEDSINCE looks at what is left.
+        picked.cut(&open.picture, range);
+    }
+    let lowest = picked.limit(&open.picture, session.message_limit());
     // RFC 7162 §3.2.6
     if vanished && !(uid && changed_since.is_some() && session.enabled.qresync) {
         return Err(Fail::Bad("VANISHED needs QRESYNC, UID FETCH and CHANGEDSINCE"));
@@ -104,8 +110,8 @@ pub async fn run(
         // RFC 7162 §3.1: a CONDSTORE-enabling command.
         session.enabled.condstore = true;
     }
-    // RFC 9051 §6.4.9: the UID is in every answer to UID FETCH.
-    if uid && !items.contains(&FetchItem::Uid) {
+    // RFC 9051 §6.4.9: the UID is in every answer to UID FETCH; RFC 9586 §3.3: UIDFETCH begins with it.
+    if uid && !session.enabled.uid_only && !items.contains(&FetchItem::Uid) {
         items.insert(0, FetchItem::Uid);
     }
     let items = each_once(items);
@@ -117,9 +123,10 @@ pub async fn run(
     if vanished && let Some(since) = changed_since {
         write_vanished(session, reader, set, since)?;
     }
-    let fetch = Fetch { reader, keys: &open.keys, place: Place::from(&open), items: &items, plan };
+    let dates = SaveDates::new(reader, open.mailbox, open.picture.last_uid().unwrap_or_default());
+    let fetch = Fetch { reader, keys: &open.keys, place: Place::from(&open), items: &items, plan, dates };
     let trouble = fetch.all(session, &open.picture, &picked, changed_since).await?;
-    finish(trouble, uid)
+    finish(trouble, uid).map(|reply| session.or_limited(reply, lowest))
 }
 
 /// An item that is named twice is answered once: otherwise a short command could ask for any amount of work.
@@ -174,6 +181,7 @@ struct Fetch<'a> {
     place: Place,
     items: &'a [FetchItem],
     plan: Plan,
+    dates: SaveDates<'a>,
 }
 
 impl Fetch<'_> {
@@ -259,7 +267,7 @@ impl Fetch<'_> {
     /// One message, from the picture alone.
     fn light(&self, session: &mut Session, printer: &mut FlagPrinter, names: &Snapshot, number: u32, entry: &Entry) {
         let out = &mut session.wire.out;
-        out.fetch_start(number);
+        out.fetch_start(number, entry.uid);
         for item in self.items {
             write_light(out, printer, names, item, entry);
         }
@@ -353,10 +361,11 @@ impl Fetch<'_> {
             },
         };
         message.expect_bodies(self.plan.bodies);
-        session.wire.out.fetch_start(number);
+        session.wire.out.fetch_start(number, entry.uid);
         for item in self.items {
             let out = &mut session.wire.out;
             match item {
+                FetchItem::SaveDate => out.fetch_save_date(self.dates.get(entry.uid)?),
                 FetchItem::InternalDate => out.fetch_internal_date(message.row.received),
                 FetchItem::Rfc822Size => out.fetch_size(message.row.size.get()),
                 FetchItem::Envelope => message.write_envelope(out),
@@ -429,7 +438,6 @@ fn write_light(out: &mut Out, printer: &mut FlagPrinter, names: &Snapshot, item:
         FetchItem::ModSeq => out.fetch_modseq(entry.modseq),
         FetchItem::EmailId => out.fetch_email_id(&email_id(entry.email)),
         FetchItem::ThreadId => out.fetch_thread_id(None),
-        FetchItem::SaveDate => out.fetch_save_date(None),
         _ => {}
     }
 }

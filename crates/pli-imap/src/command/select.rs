@@ -12,7 +12,7 @@ use crate::indexing::{self, Mail};
 use crate::past::{Located, locate};
 use crate::picture::{FlagPrinter, Show, write_flag_lines, write_flags};
 use crate::session::Session;
-use crate::state::{Selected, State};
+use crate::state::{Enabled, Selected, State};
 
 /// RFC 7162 §3.2.5.2: pairs that a client may send to narrow what it is told.
 const MATCHES_COUNT_MAX: usize = 10_000;
@@ -51,6 +51,7 @@ pub async fn run(
         account: mailbox.account,
         keys: Arc::clone(&login.keys),
         mailbox: mailbox.id,
+        name: mailbox.name.clone(),
         read_only,
         past: past.clone(),
         keywords_told: picture.keywords.len(),
@@ -58,6 +59,7 @@ pub async fn run(
         _view: view,
         current,
         saved: Vec::new(),
+        contexts: Vec::new(),
     };
     write_mailbox(session, &mailbox, &selected);
     indexing::begin_if_behind(&session.service, &Mail::new(&login, &selected));
@@ -84,7 +86,7 @@ fn leave(session: &mut Session) -> Result<Arc<Login>, Fail> {
 }
 
 fn write_mailbox(session: &mut Session, mailbox: &Mailbox, selected: &Selected) {
-    let rev2 = session.enabled.rev2;
+    let Enabled { rev2, uid_only, .. } = session.enabled;
     let out = &mut session.wire.out;
     let picture = &selected.picture;
     write_flag_lines(out, picture, selected.read_only);
@@ -93,7 +95,8 @@ fn write_mailbox(session: &mut Session, mailbox: &Mailbox, selected: &Selected) 
         // RFC 3501 §7.3.2, §6.3.1: rev1 asks for both; \Recent is not kept.
         out.recent(0);
         let unseen = picture.iter().find(|(_, entry)| entry.flags & SystemFlag::Seen.bit() == 0);
-        if let Some((number, _)) = unseen {
+        // RFC 9586 §3: no message numbers.
+        if let Some((number, _)) = unseen.filter(|_| !uid_only) {
             out.untagged(Status::Ok, Some(Code::Unseen(number)), "First unseen");
         }
     }

@@ -29,10 +29,15 @@ pub async fn run(session: &mut Session, uid: bool, set: &MessageSet, change: Cha
         return Err(Fail::No(Some(Code::NoPerm), "The mailbox is open read-only"));
     }
     let saved = session.selected().map(|selected| selected.saved.clone()).unwrap_or_default();
-    let picked = pick(&open.picture, uid, set, &saved)?;
+    let mut picked = pick(&open.picture, uid, set, &saved)?;
     if change.unchanged_since.is_some() {
         // RFC 7162 §3.1: a CONDSTORE-enabling command.
         session.enabled.condstore = true;
+    }
+    let lowest = picked.limit(&open.picture, session.message_limit());
+    if lowest.is_some() && change.unchanged_since.is_some() {
+        // The answer has room for one code, and MODIFIED must not be lost.
+        session.check_message_limit(usize::MAX)?;
     }
     let uids = picked.uid_list(&open.picture);
     if uids.is_empty() {
@@ -48,7 +53,8 @@ pub async fn run(session: &mut Session, uid: bool, set: &MessageSet, change: Cha
     let flagged =
         store.change_flags(permit, open.mailbox, uids, mode, change.flags.clone(), change.unchanged_since).await?.value;
     echo(session, uid, &picked, &open.picture, &change, &flagged).await?;
-    Ok(modified(session, uid, &flagged))
+    let reply = modified(session, uid, &flagged);
+    Ok(session.or_limited(reply, lowest))
 }
 
 /// RFC 7162 §3.1.3: the messages that failed, by UID for UID STORE.

@@ -1,4 +1,4 @@
-//! THREAD and UID THREAD. RFC 5256 §3: ORDEREDSUBJECT and REFERENCES.
+//! THREAD and UID THREAD. RFC 5256 §3: ORDEREDSUBJECT and REFERENCES; REFS as draft-ietf-morg-inthread has it.
 
 use pli_imap_proto::{Search, ThreadAlgorithm};
 use pli_store::{Entry, StoreError};
@@ -10,16 +10,19 @@ use crate::fail::{Fail, Reply};
 use crate::limits::BATCH_MESSAGES;
 use crate::message::{Message, off_worker};
 use crate::session::Session;
-use crate::threading::{Item, Tree, by_references, by_subject};
+use crate::state::Open;
+use crate::threading::{Item, Tree, by_references, by_refs, by_subject};
 
 pub async fn run(session: &mut Session, uid: bool, algorithm: ThreadAlgorithm, search: Search) -> Result<Reply, Fail> {
     if let ThreadAlgorithm::Other(_) = algorithm {
         return Err(Fail::Bad("This algorithm is not offered"));
     }
-    let found = find(session, &search).await?;
-    let items = read(session, uid, found).await?;
+    let open = session.open()?;
+    let found = find(session, &open, &search).await?;
+    let items = read(session, &open, uid, found.hits.entries).await?;
     let forest = off_worker(|| match algorithm {
         ThreadAlgorithm::References => by_references(&items),
+        ThreadAlgorithm::Refs => by_refs(&items),
         _ => by_subject(&items),
     });
     let out = &mut session.wire.out;
@@ -28,17 +31,18 @@ pub async fn run(session: &mut Session, uid: bool, algorithm: ThreadAlgorithm, s
         tree.write(out);
     }
     out.thread_end();
-    Ok(Reply::ok("THREAD done"))
+    Ok(session.limited("THREAD done", found.lowest))
 }
 
-async fn read(session: &mut Session, uid: bool, found: Vec<(u32, Entry)>) -> Result<Vec<Item>, Fail> {
-    let open = session.open()?;
-    let permit = session.admit_on(Action::Search, &open)?;
+async fn read(session: &mut Session, open: &Open, uid: bool, found: Vec<(u32, Entry)>) -> Result<Vec<Item>, Fail> {
+    let permit = session.admit_on(Action::Search, open)?;
     let store = session.store();
     let reader = open.reader(&store, &permit)?;
     let keys = &open.keys;
     let mut items = Vec::with_capacity(found.len());
+    let goal = u32::try_from(found.len()).ok();
     for batch in found.chunks(BATCH_MESSAGES) {
+        session.progress(u32::try_from(items.len()).unwrap_or(u32::MAX), goal).await?;
         let mut damaged = Vec::new();
         off_worker(|| -> Result<(), StoreError> {
             for (number, entry) in batch {
@@ -52,7 +56,7 @@ async fn read(session: &mut Session, uid: bool, found: Vec<(u32, Entry)>) -> Res
             }
             Ok(())
         })?;
-        session.tell_damaged(Action::Search, &open, damaged);
+        session.tell_damaged(Action::Search, open, damaged);
         tokio::task::yield_now().await;
     }
     Ok(items)

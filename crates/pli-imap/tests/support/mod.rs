@@ -45,6 +45,10 @@ pub async fn server() -> Server {
 }
 
 pub async fn server_with(config: ImapConfig, quota: Option<u64>) -> Server {
+    server_by(config, quota, Arc::new(RealClock::new())).await
+}
+
+pub async fn server_by(config: ImapConfig, quota: Option<u64>, clock: Arc<dyn Clock>) -> Server {
     let dir = tempfile::tempdir().unwrap();
     let options = StoreOptions {
         dir: PathBuf::from(dir.path()).join("store"),
@@ -89,7 +93,6 @@ pub async fn server_with(config: ImapConfig, quota: Option<u64>) -> Server {
         store.create_account(permit(Action::AccountCreate), new).await.unwrap();
     }
     let shutdown = CancellationToken::new();
-    let clock: Arc<dyn Clock> = Arc::new(RealClock::new());
     let service = Arc::new(ImapService::new(config, Arc::clone(&gate), clock, shutdown.clone()));
     Server { service, store, gate, shutdown, _dir: dir }
 }
