@@ -3,13 +3,14 @@ CARGO ?= cargo
 CARGO_TARGET_DIR ?= target
 RUN_DIR ?= run
 ROUNDS ?= 1000
+RUNS ?= 1000
 SECONDS_EACH ?= 600
 
 export CARGO_TARGET_DIR
 # The binary's place, absolute or below this directory.
 PLI := $(CARGO_TARGET_DIR)/release/pli
 
-.PHONY: help run build test bench bench-store bench-imap crash faults fuzz
+.PHONY: help run build test bench bench-store bench-imap crash faults model fuzz
 
 help:
 	@echo 'make run    build, make ./$(RUN_DIR) on first use, and serve until Ctrl-C'
@@ -19,6 +20,7 @@ help:
 	@echo 'make bench-imap  IMAP beside Dovecot, as root: benches/results/imap-DATE.json and .md'
 	@echo 'make crash ROUNDS=1000   kill -9 and restart, that many times'
 	@echo 'make faults ROUNDS=1000  the same, and the store on a disk that fails in every way'
+	@echo 'make model RUNS=1000     sessions at random on a mailbox, each told the truth, that many seeds'
 	@echo 'make fuzz SECONDS_EACH=600   the parsers of outside bytes, that long each'
 
 build:
@@ -53,6 +55,11 @@ faults: crash
 	PLI_SWEEP=all PLI_MODEL_CASES=$$(($(ROUNDS) * 20)) PLI_CRASH_CASES=$$(($(ROUNDS) * 10)) \
 		$(CARGO) test --locked --package pli-store --test sweep --test model --test crash -- --nocapture
 	$(CARGO) test --locked --package pli-tests --test faults --test formats -- --nocapture
+
+# A tenth as many runs in which all act at once.
+model:
+	PLI_SESSION_RUNS=$(RUNS) $(CARGO) test --locked --package pli-imap --test model -- --nocapture
+	PLI_SESSION_RUNS=$$((($(RUNS) + 9) / 10)) $(CARGO) test --locked --package pli-imap --test numbers -- --nocapture
 
 fuzz:
 	PLI_FUZZ_SECONDS=$(SECONDS_EACH) $(CARGO) xtask fuzz

@@ -236,8 +236,11 @@ impl Fetch<'_> {
         }
     }
 
-    /// RFC 9051 §6.4.5: reading content sets \Seen; it is committed before the content is sent.
+    /// RFC 9051 §6.4.5: reading content sets \Seen; it is committed before the content is sent. What is unseen is asked
+    /// of the newest picture: another session may have taken \Seen away.
     async fn mark_seen(&self, session: &mut Session, batch: &mut [(u32, Entry)]) -> Result<BTreeSet<Uid>, Fail> {
+        session.tell(false);
+        renew(session, batch);
         let unseen: BTreeSet<Uid> = batch
             .iter()
             .filter(|(_, entry)| entry.flags & SystemFlag::Seen.bit() == 0)
@@ -254,13 +257,7 @@ impl Fetch<'_> {
         // Their FLAGS go with their FETCH answers below.
         session
             .tell_showing(false, |entry| (true, if unseen.contains(&entry.uid) { Show::Nothing } else { Show::Flags }));
-        if let Some(selected) = session.selected() {
-            for (_, entry) in batch {
-                if let Some(now) = selected.picture.by_uid(entry.uid) {
-                    *entry = now;
-                }
-            }
-        }
+        renew(session, batch);
         Ok(unseen)
     }
 
@@ -426,6 +423,16 @@ impl Fetch<'_> {
         }
         if session.enabled.condstore && !self.items.contains(&FetchItem::ModSeq) {
             session.wire.out.fetch_modseq(entry.modseq);
+        }
+    }
+}
+
+/// The entries as the session's picture has them now.
+fn renew(session: &mut Session, batch: &mut [(u32, Entry)]) {
+    let Some(selected) = session.selected() else { return };
+    for (_, entry) in batch {
+        if let Some(now) = selected.picture.by_uid(entry.uid) {
+            *entry = now;
         }
     }
 }
