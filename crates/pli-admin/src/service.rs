@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pli_crypto::SecretString;
+use pli_crypto::{SCRAM_SALT_BYTES, ScramVerifier, SecretString};
 use pli_gate::{Gate, Refusal, Target};
 use pli_store::StoreError;
 use pli_types::{AccountId, Action, Address, MailboxName, SessionInfo, SpecialUse, UnixMillis};
@@ -259,13 +259,17 @@ fn failed(error: StoreError) -> Failure {
     Failure::new(kind, error.to_string())
 }
 
-/// Hashes a password off the async workers.
-async fn hash(password: &PlainPassword) -> Result<String> {
+/// Hashes a password off the async workers, with what SCRAM needs beside it.
+async fn hash(password: &PlainPassword, salt: [u8; SCRAM_SALT_BYTES]) -> Result<String> {
     if password.0.is_empty() {
         return Err(Failure::new(ErrorKind::Usage, "the password is empty"));
     }
     let secret = SecretString::new(password.0.clone());
-    match tokio::task::spawn_blocking(move || pli_crypto::hash_password(&secret)).await {
+    let work = move || {
+        let scram = ScramVerifier::derive(&secret, &salt)?;
+        Ok::<_, pli_crypto::CryptoError>(scram.beside(&pli_crypto::hash_password(&secret)?))
+    };
+    match tokio::task::spawn_blocking(work).await {
         Ok(Ok(phc)) => Ok(phc),
         Ok(Err(error)) => Err(Failure::new(ErrorKind::Unavailable, error.to_string())),
         Err(_) => Err(Failure::new(ErrorKind::Unavailable, "hashing was broken off")),

@@ -38,6 +38,9 @@ impl Class {
             | Action::DomainChange
             | Action::SetQuota
             | Action::PasswordChange
+            | Action::AppPasswordChange
+            | Action::SessionList
+            | Action::SessionEnd
             | Action::AuditRead
             | Action::Inspect
             | Action::InspectContent

@@ -56,8 +56,8 @@ pub use moving::Moving;
 pub use opened::{BlobSource, OPENED_EPOCH_MS_MAX, Opened};
 pub use own_secrets::{Erasable, OwnSecrets};
 pub use password::{
-    GENERATED_PASSWORD_CHARS, PASSWORD_BYTES_MAX, dummy_verify, generate_app_password, generate_password,
-    hash_password, verify_password,
+    GENERATED_PASSWORD_CHARS, PASSWORD_BYTES_MAX, app_password_form, dummy_verify, generate_app_password,
+    generate_password, hash_password, verify_password,
 };
 pub use random::random_bytes;
 pub use scram::{SCRAM_ITERATIONS, SCRAM_SALT_BYTES, ScramKeys, ScramVerifier};

@@ -209,6 +209,17 @@ pub fn generate_app_password() -> Result<SecretString> {
     generate(APP_ALPHABET, APP_PASSWORD_CHARS)
 }
 
+/// What was typed, in the form of an app password: blanks and dashes between groups do not count, and a telephone may have
+/// made the first letter a capital. `None`: it cannot be one.
+#[must_use]
+pub fn app_password_form(typed: &SecretString) -> Option<SecretString> {
+    let letters = typed.expose().chars().filter(|c| !c.is_whitespace() && *c != '-').map(|c| c.to_ascii_lowercase());
+    // One more than it may be long, so that a long text is neither copied nor taken for a short one.
+    let text = Zeroizing::new(letters.take(APP_PASSWORD_CHARS + 1).collect::<String>());
+    let fits = text.len() == APP_PASSWORD_CHARS && text.bytes().all(|b| APP_ALPHABET.contains(&b));
+    fits.then(|| SecretString::from(text.as_str()))
+}
+
 fn generate(alphabet: &[u8], chars: usize) -> Result<SecretString> {
     let mut text = Zeroizing::new(String::with_capacity(chars));
     let mut bytes = Zeroizing::new([0_u8; 64]);

@@ -58,19 +58,19 @@ impl Directory {
     pub fn first_domain(&self) -> Result<Option<Domain>, StoreError> {
         Ok(self.store.domains()?.into_iter().min_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name))))
     }
+    /// The address that a login name means: an address, or a local part of the first domain. Whether there is an account
+    /// of it is another question.
+    pub fn login_address(&self, login: &str) -> Result<Option<Address>, StoreError> {
+        if login.contains('@') {
+            return Ok(Address::parse(login).ok());
+        }
+        Ok(self.first_domain()?.and_then(|domain| Address::new(login, &domain.name).ok()))
+    }
     /// An account by address or login name (a local part of the first domain). A text that can be neither is nobody.
     pub fn account_by_login(&self, login: &str) -> Result<Option<Account>, StoreError> {
-        let address = if login.contains('@') {
-            Address::parse(login)
-        } else {
-            match self.first_domain()? {
-                Some(domain) => Address::new(login, &domain.name),
-                None => return Ok(None),
-            }
-        };
-        match address {
-            Ok(address) => self.store.account_by_key(&address.key()),
-            Err(_) => Ok(None),
+        match self.login_address(login)? {
+            Some(address) => self.store.account_by_key(&address.key()),
+            None => Ok(None),
         }
     }
     /// Where mail for an address goes: exact account, alias, subaddress, postmaster, catch-all. Alias loops end.

@@ -12,8 +12,12 @@ pub mod limits;
 mod login;
 pub mod policy;
 mod refusal;
+mod sasl;
+mod sessions;
 mod throttle;
 
 pub use gate::{Gate, Target};
-pub use login::{AuthError, Login};
+pub use login::{AuthError, Login, LoginSettings};
 pub use refusal::Refusal;
+pub use sasl::Answer;
+pub use sessions::{Handle, Method, Presence, Present, Which};

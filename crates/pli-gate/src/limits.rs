@@ -6,6 +6,10 @@ use std::time::Duration;
 pub const VERIFYING_MAX: usize = 2;
 /// Logins that wait or are being checked at once; more get [`crate::AuthError::Slowed`].
 pub const LOGINS_WAITING_MAX: usize = 512;
+/// The same from one network (IPv6: one /64). Pairs of account and network that are known do not count.
+pub const LOGINS_WAITING_PER_NETWORK_MAX: u32 = 128;
+/// How often the last use of an app password is written, at most.
+pub const LAST_USE_EACH_MS: i64 = 10 * 60 * 1000;
 /// Longest login name looked at, in bytes.
 pub const LOGIN_BYTES_MAX: usize = 320;
 /// Failures for one account that cost no delay.

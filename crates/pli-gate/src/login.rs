@@ -3,16 +3,21 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-use pli_crypto::{CryptoError, Opened, SecretString, dummy_verify, verify_password};
-use pli_store::{Account, StoreError};
+use parking_lot::{Mutex, RwLock};
+use pli_crypto::{
+    CryptoError, Opened, SCRAM_ITERATIONS, ScramVerifier, Secret32, SecretString, app_password_form, dummy_verify,
+    verify_password,
+};
+use pli_sasl::Issuer;
+use pli_store::{Account, AppPassword, LoginTrace, StoreError};
 use pli_types::{AccountId, Action, Actor, Address, Protocol, SessionInfo};
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::gate::Gate;
-use crate::limits::{LOGIN_BYTES_MAX, LOGINS_WAITING_MAX, VERIFYING_MAX};
+use crate::limits::{LAST_USE_EACH_MS, LOGIN_BYTES_MAX, LOGINS_WAITING_MAX, VERIFYING_MAX};
 use crate::policy::row;
+use crate::sessions::{Method, Presence, Sessions};
 use crate::throttle::{Before, LoginThrottle};
 
 /// Why a login failed; the peer is told the same for all but `Unavailable` and `Suspended`.
@@ -34,6 +39,9 @@ pub enum AuthError {
     /// The password is right, and the key store does not answer: mail is taken, but cannot be read for now.
     #[error("the key store does not answer")]
     NoKeys,
+    /// The credentials are right, and the account has as many sessions as it may.
+    #[error("too many sessions of the account")]
+    TooMany,
 }
 
 /// An authenticated session: what it is now, and its opened keys.
@@ -47,6 +55,25 @@ pub struct Login {
     pub address: Address,
     /// Its keys.
     pub keys: Arc<Opened>,
+    /// Its place among the sessions.
+    pub presence: Arc<Presence>,
+}
+
+/// What an administrator can set for logins. Replaced as a whole at a reload.
+#[derive(Clone, Debug)]
+pub struct LoginSettings {
+    /// Whose tokens are taken, if anybody's.
+    pub issuer: Option<Issuer>,
+    /// Sessions that one account may have at once over IMAP.
+    pub imap_sessions_max: usize,
+    /// The same over submission.
+    pub submission_sessions_max: usize,
+}
+
+impl Default for LoginSettings {
+    fn default() -> Self {
+        Self { issuer: None, imap_sessions_max: usize::MAX, submission_sessions_max: usize::MAX }
+    }
 }
 
 /// What logins share.
@@ -54,6 +81,8 @@ pub(crate) struct Logins {
     throttle: Mutex<LoginThrottle>,
     waiting: Semaphore,
     verifying: Arc<Semaphore>,
+    pub(crate) settings: RwLock<Arc<LoginSettings>>,
+    pub(crate) sessions: Arc<Sessions>,
 }
 
 impl Logins {
@@ -62,6 +91,8 @@ impl Logins {
             throttle: Mutex::new(LoginThrottle::new()),
             waiting: Semaphore::new(LOGINS_WAITING_MAX),
             verifying: Arc::new(Semaphore::new(VERIFYING_MAX)),
+            settings: RwLock::default(),
+            sessions: Arc::default(),
         }
     }
 }
@@ -79,34 +110,84 @@ impl Drop for Waiting<'_> {
     }
 }
 
+/// A login under way: its places in the waiting room, and whom it is about.
+pub(crate) struct Attempt<'a> {
+    gate: &'a Gate,
+    _place: SemaphorePermit<'a>,
+    /// The account, if there is one.
+    pub(crate) found: Option<Account>,
+    /// The account's address as a key, or what was said in its place; empty where nobody was named.
+    pub(crate) name: String,
+    ip: Option<IpAddr>,
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.gate.logins.throttle.lock().end(self.ip);
+    }
+}
+
 impl Gate {
+    /// Replaces the settings of logins; sessions that stand keep theirs.
+    pub fn set_logins(&self, settings: LoginSettings) {
+        *self.logins.settings.write() = Arc::new(settings);
+    }
+
     /// Checks user name (an address, or a local part of the first domain) and password, records the event, opens the
-    /// keys. Slow on purpose (argon2id), off the async workers, a bounded number at once.
+    /// keys. Slow on purpose (argon2id), off the async workers, a bounded number at once; an app password is quick.
     pub async fn authenticate(
         &self,
         session: &Arc<SessionInfo>,
         user: &str,
         password: &SecretString,
     ) -> Result<Login, AuthError> {
-        // A place in a bounded waiting room: a flood of logins ends here, not in memory.
-        let Ok(_place) = self.logins.waiting.try_acquire() else { return Err(AuthError::Slowed) };
-        let found = if user.len() > LOGIN_BYTES_MAX { None } else { self.look_up(user)? };
-        let name = match &found {
-            Some(account) => account.address.key(),
-            None => user.chars().take(LOGIN_BYTES_MAX).collect::<String>().to_lowercase(),
-        };
-        let ip = session.peer.map(|p| p.ip());
-        self.delay(&name, ip)
+        let attempt = self.begin(session, user).await?;
+        match self.check(attempt.found.as_ref(), &attempt.name, password).await? {
+            Some((method, trace)) => self.conclude(session, &attempt, method, trace).await,
+            None => Err(self.fail(session, &attempt, "unknown account or wrong password")),
+        }
+    }
+
+    /// Takes up an attempt, after the delay that is due.
+    pub(crate) async fn begin<'a>(&'a self, session: &SessionInfo, user: &str) -> Result<Attempt<'a>, AuthError> {
+        let attempt = self.go_on(session, user)?;
+        self.delay(&attempt.name, attempt.ip)
             .await
-            .inspect_err(|error| self.note_failure(session, found.as_ref(), *error, "slowed"))?;
-        let right = self.check(found.as_ref(), password).await?;
+            .inspect_err(|error| self.note_failure(session, attempt.found.as_ref(), *error, "slowed"))?;
+        Ok(attempt)
+    }
+
+    /// A place in a bounded waiting room: a flood of logins ends here, not in memory. Without a delay: for what comes after
+    /// it in the same exchange.
+    pub(crate) fn go_on<'a>(&'a self, session: &SessionInfo, user: &str) -> Result<Attempt<'a>, AuthError> {
+        let Ok(place) = self.logins.waiting.try_acquire() else { return Err(AuthError::Slowed) };
+        let (name, found) = self.look_up(user)?;
+        let ip = session.peer.map(|p| p.ip());
         let now = self.clock.monotonic();
-        let Some(account) = found.as_ref().filter(|_| right).cloned() else {
-            self.logins.throttle.lock().failed(&name, ip, now);
-            self.note_failure(session, found.as_ref(), AuthError::Failed, "unknown account or wrong password");
-            return Err(AuthError::Failed);
-        };
-        self.logins.throttle.lock().succeeded(&name, ip, now);
+        if !self.logins.throttle.lock().begin(&name, ip, now) {
+            self.note_failure(session, found.as_ref(), AuthError::Slowed, "too many logins at once from one network");
+            return Err(AuthError::Slowed);
+        }
+        Ok(Attempt { gate: self, _place: place, found, name, ip })
+    }
+
+    /// Counts and records a failure.
+    pub(crate) fn fail(&self, session: &SessionInfo, attempt: &Attempt<'_>, reason: &str) -> AuthError {
+        self.logins.throttle.lock().failed(&attempt.name, attempt.ip, self.clock.monotonic());
+        self.note_failure(session, attempt.found.as_ref(), AuthError::Failed, reason);
+        AuthError::Failed
+    }
+
+    /// The credentials are right: whether the account may come in.
+    pub(crate) async fn conclude(
+        &self,
+        session: &Arc<SessionInfo>,
+        attempt: &Attempt<'_>,
+        method: Method,
+        trace: LoginTrace,
+    ) -> Result<Login, AuthError> {
+        let Some(account) = attempt.found.clone() else { return Err(AuthError::Failed) };
+        self.logins.throttle.lock().succeeded(&attempt.name, attempt.ip, self.clock.monotonic());
         if account.suspended {
             self.note_failure(session, Some(&account), AuthError::Suspended, "suspended");
             return Err(AuthError::Suspended);
@@ -115,14 +196,28 @@ impl Gate {
             self.note_failure(session, Some(&account), AuthError::Failed, "the profile does not open this door");
             return Err(AuthError::Failed);
         }
-        self.enter(session, account).await
+        self.enter(session, account, method, trace).await
     }
 
-    fn look_up(&self, user: &str) -> Result<Option<Account>, AuthError> {
-        self.directory.account_by_login(user).map_err(|error| {
+    /// The key of the address that is meant, and its account. A name that can be no address stands for itself.
+    pub(crate) fn look_up(&self, user: &str) -> Result<(String, Option<Account>), AuthError> {
+        let unavailable = |error: StoreError| {
             tracing::error!(%error, "the store does not answer a login");
             AuthError::Unavailable
-        })
+        };
+        let address = if user.len() > LOGIN_BYTES_MAX {
+            None
+        } else {
+            self.directory.login_address(user).map_err(unavailable)?
+        };
+        match address {
+            Some(address) => {
+                let key = address.key();
+                let found = self.store.account_by_key(&key).map_err(unavailable)?;
+                Ok((key, found))
+            }
+            None => Ok((user.chars().take(LOGIN_BYTES_MAX).collect::<String>().to_lowercase(), None)),
+        }
     }
 
     async fn delay(&self, name: &str, ip: Option<IpAddr>) -> Result<(), AuthError> {
@@ -138,23 +233,58 @@ impl Gate {
         }
     }
 
-    /// Whether the password is right. Without an account or a hash the same time passes.
-    async fn check(&self, account: Option<&Account>, password: &SecretString) -> Result<bool, AuthError> {
+    /// Whether the password is right, and what of it is written. Without an account or a hash the same time passes.
+    async fn check(
+        &self,
+        account: Option<&Account>,
+        name: &str,
+        password: &SecretString,
+    ) -> Result<Option<(Method, LoginTrace)>, AuthError> {
+        if let Some(typed) = app_password_form(password)
+            && let Some(app) = self.app_password(account, &typed)?
+        {
+            return Ok(Some((Method::App(app.id), self.app_trace(&app))));
+        }
         let verifying = Arc::clone(&self.logins.verifying);
         let Ok(turn) = verifying.acquire_owned().await else { return Err(AuthError::Unavailable) };
-        let (phc, password) = (account.and_then(|a| a.password.clone()), password.clone());
+        let (entry, password) = (account.and_then(|a| a.password.clone()), password.clone());
+        let salt = self.store.scram_salt(name);
         let work = tokio::task::spawn_blocking(move || {
             // The turn goes with the work, not with the client, who may leave before it is done.
             let _turn = turn;
-            match phc {
-                Some(phc) => verify_password(&password, &phc),
+            match entry {
+                Some(entry) if verify_password(&password, &entry) => Some(renewed(entry, &password, &salt)),
+                Some(_) => None,
                 None => {
                     dummy_verify(&password);
-                    false
+                    None
                 }
             }
         });
-        work.await.map_err(|_| AuthError::Unavailable)
+        let right = work.await.map_err(|_| AuthError::Unavailable)?;
+        Ok(right.map(|renewed| (Method::Password, LoginTrace { renewed, ..LoginTrace::default() })))
+    }
+
+    /// The app password that was typed. An account that is not there costs the same look.
+    fn app_password(&self, account: Option<&Account>, typed: &SecretString) -> Result<Option<AppPassword>, AuthError> {
+        let id = account.map_or(AccountId::new(0), |account| account.id);
+        let hash = Secret32::new(self.store.app_password_hash(id, typed.expose()));
+        let apps = self.app_passwords(id)?;
+        Ok(apps.into_iter().find(|app| Secret32::new(app.hash) == hash))
+    }
+
+    pub(crate) fn app_passwords(&self, account: AccountId) -> Result<Vec<AppPassword>, AuthError> {
+        self.store.app_passwords(account).map_err(|error| {
+            tracing::error!(%error, "the store does not answer a login");
+            AuthError::Unavailable
+        })
+    }
+
+    /// Its use is written, unless that was done a moment ago.
+    pub(crate) fn app_trace(&self, app: &AppPassword) -> LoginTrace {
+        let now = self.clock.now();
+        let touch = app.last_used.is_none_or(|at| now.0.saturating_sub(at.0).abs() >= LAST_USE_EACH_MS);
+        LoginTrace { app: Some(app.id), touch, renewed: None }
     }
 
     fn door_is_open(&self, protocol: Protocol, account: &Account) -> bool {
@@ -169,11 +299,31 @@ impl Gate {
         }
     }
 
-    async fn enter(&self, session: &Arc<SessionInfo>, account: Account) -> Result<Login, AuthError> {
+    async fn enter(
+        &self,
+        session: &Arc<SessionInfo>,
+        account: Account,
+        method: Method,
+        trace: LoginTrace,
+    ) -> Result<Login, AuthError> {
         let before = session;
         let session = Arc::new(SessionInfo { actor: Actor::Account(account.id), ..SessionInfo::clone(session) });
+        let max = {
+            let settings = self.logins.settings.read();
+            match session.protocol {
+                Protocol::Imap => settings.imap_sessions_max,
+                Protocol::Submission => settings.submission_sessions_max,
+                _ => usize::MAX,
+            }
+        };
+        let who = (account.id, &account.address);
+        let Some(presence) = self.logins.sessions.enter(who, &session, method, self.clock.now(), max) else {
+            self.note_failure(before, Some(&account), AuthError::TooMany, "too many sessions of the account");
+            return Err(AuthError::TooMany);
+        };
         let permit = || self.grant(&session, Action::Login, Some(account.id), None, row(Action::Login));
-        let event = self.event(&session, Action::Login).policy("login", Some(&account.profile));
+        let mut event = self.event(&session, Action::Login).policy("login", Some(&account.profile));
+        event.result.reason = Some(method.name());
         let keys = self.store.open_keys(&permit()).map_err(|error| {
             tracing::error!(%error, account = %account.id, "the keys of an account do not open");
             AuthError::Unavailable
@@ -184,12 +334,20 @@ impl Gate {
             return Err(error);
         }
         // trust.md, decision 2: no positive answer before the audit event is durable.
-        self.store.record(permit(), event).await.map_err(|error| {
-            tracing::error!(%error, "a login could not be recorded");
-            AuthError::Unavailable
-        })?;
+        match self.store.record_login(permit(), event, trace).await {
+            Ok(_) => {}
+            // Revoked, or removed, since it was looked at.
+            Err(StoreError::Missing(_) | StoreError::NoAccount(_)) => {
+                self.note_failure(before, Some(&account), AuthError::Failed, "revoked meanwhile");
+                return Err(AuthError::Failed);
+            }
+            Err(error) => {
+                tracing::error!(%error, "a login could not be recorded");
+                return Err(AuthError::Unavailable);
+            }
+        }
         tracing::info!(session = %session.id, account = %account.id, protocol = ?session.protocol, "login");
-        Ok(Login { session, account: account.id, address: account.address, keys })
+        Ok(Login { session, account: account.id, address: account.address, keys, presence })
     }
 
     /// Whoever wants to read is told at once when the key store does not answer. Submission needs no private key.
@@ -209,7 +367,13 @@ impl Gate {
         }
     }
 
-    fn note_failure(&self, session: &Arc<SessionInfo>, account: Option<&Account>, error: AuthError, reason: &str) {
+    pub(crate) fn note_failure(
+        &self,
+        session: &SessionInfo,
+        account: Option<&Account>,
+        error: AuthError,
+        reason: &str,
+    ) {
         let peer = session.peer.map(|p| p.ip().to_string()).unwrap_or_default();
         tracing::info!(session = %session.id, peer, protocol = ?session.protocol, reason, "login failed");
         let Some(unrecorded) = self.may_record_refusal() else { return };
@@ -219,6 +383,7 @@ impl Gate {
             AuthError::Slowed => "slowed",
             AuthError::Unavailable => "unavailable",
             AuthError::NoKeys => "no-keys",
+            AuthError::TooMany => "too-many",
         };
         let mut event = self.event(session, Action::Login).refused(code, reason).policy("login", None);
         if let Some(account) = account {
@@ -227,7 +392,18 @@ impl Gate {
         if unrecorded > 0 {
             event = event.count("refusals-not-recorded", unrecorded);
         }
-        let permit = self.grant(session, Action::Login, account.map(|a| a.id), None, row(Action::Login));
+        let session = Arc::new(session.clone());
+        let permit = self.grant(&session, Action::Login, account.map(|a| a.id), None, row(Action::Login));
         self.store.note(permit, event);
     }
+}
+
+/// An entry from before SCRAM, or of other iterations: with what takes its place.
+fn renewed(entry: String, password: &SecretString, salt: &[u8]) -> Option<(String, String)> {
+    let present = ScramVerifier::of_entry(&entry);
+    if present.is_some_and(|scram| scram.iterations == SCRAM_ITERATIONS && scram.salt == salt) {
+        return None;
+    }
+    let new = ScramVerifier::derive(password, salt).ok()?.beside(&entry);
+    Some((entry, new))
 }

@@ -13,7 +13,8 @@ use pli_types::AccountId;
 
 use crate::limits::{
     DELAY_FIRST, DELAY_MAX, DELAYED_PER_ACCOUNT_MAX, DELAYED_PER_NETWORK_MAX, FAILURE_FORGOTTEN, FAILURE_KEYS_MAX,
-    FAILURES_COUNTED_MAX, FAILURES_FREE, KNOWN_PAIR_KEPT, KNOWN_PAIRS_MAX, NETWORK_FAILURES_FREE, SUBMITTERS_MAX,
+    FAILURES_COUNTED_MAX, FAILURES_FREE, KNOWN_PAIR_KEPT, KNOWN_PAIRS_MAX, LOGINS_WAITING_PER_NETWORK_MAX,
+    NETWORK_FAILURES_FREE, SUBMITTERS_MAX,
 };
 
 /// A map that forgets its longest untouched entries instead of growing.
@@ -100,6 +101,8 @@ struct Failures {
 pub(crate) struct LoginThrottle {
     failures: Bounded<Key, Failures>,
     known: Bounded<(Box<str>, IpAddr), ()>,
+    /// Logins under way by network; an entry goes with its last login.
+    under_way: HashMap<IpAddr, u32>,
 }
 
 /// What an attempt must do before its password is looked at.
@@ -115,7 +118,34 @@ pub(crate) enum Before {
 
 impl LoginThrottle {
     pub(crate) fn new() -> Self {
-        Self { failures: Bounded::new(FAILURE_KEYS_MAX), known: Bounded::new(KNOWN_PAIRS_MAX) }
+        Self {
+            failures: Bounded::new(FAILURE_KEYS_MAX),
+            known: Bounded::new(KNOWN_PAIRS_MAX),
+            under_way: HashMap::new(),
+        }
+    }
+
+    /// A login begins: whether its network has room for it. Then [`LoginThrottle::end`] follows. Who is known has room.
+    pub(crate) fn begin(&mut self, login: &str, ip: Option<IpAddr>, now: Duration) -> bool {
+        let Some(ip) = ip else { return true };
+        let known = self.is_known(login, Some(ip), now);
+        let count = self.under_way.entry(network(ip)).or_insert(0);
+        if *count >= LOGINS_WAITING_PER_NETWORK_MAX && !known {
+            return false;
+        }
+        *count = count.saturating_add(1);
+        true
+    }
+
+    /// A login has ended, or the client has gone.
+    pub(crate) fn end(&mut self, ip: Option<IpAddr>) {
+        let Some(network) = ip.map(network) else { return };
+        if let Some(count) = self.under_way.get_mut(&network) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.under_way.remove(&network);
+            }
+        }
     }
 
     /// Failures that still count at `now`.
@@ -127,7 +157,9 @@ impl LoginThrottle {
     }
 
     fn keys(login: &str, ip: Option<IpAddr>) -> impl Iterator<Item = Key> {
-        [Some(Key::Account(login.into())), ip.map(|ip| Key::Network(network(ip)))].into_iter().flatten()
+        // A token or a certificate that is no good names nobody whom its failure could count for.
+        let account = (!login.is_empty()).then(|| Key::Account(login.into()));
+        [account, ip.map(|ip| Key::Network(network(ip)))].into_iter().flatten()
     }
 
     fn is_known(&self, login: &str, ip: Option<IpAddr>, now: Duration) -> bool {
@@ -293,6 +325,24 @@ mod tests {
         assert_eq!(t.before("a", ip("192.0.2.1"), S(0)), Before::Refuse);
         t.waited("a", ip("192.0.2.1"));
         assert!(matches!(t.before("a", ip("192.0.2.1"), S(0)), Before::Wait(_)));
+    }
+
+    #[test]
+    fn one_network_does_not_fill_the_waiting_room() {
+        let mut t = LoginThrottle::new();
+        t.succeeded("a", ip("2001:db8:1:2::1"), S(0));
+        for _ in 0..LOGINS_WAITING_PER_NETWORK_MAX {
+            assert!(t.begin("z", ip("2001:db8:1:2:3::9"), S(1)));
+        }
+        assert!(!t.begin("z", ip("2001:db8:1:2:4::1"), S(1)), "one /64");
+        assert!(t.begin("z", ip("2001:db8:1:3::1"), S(1)), "another one");
+        assert!(t.begin("a", ip("2001:db8:1:2::7"), S(1)), "who has logged in from there before has room");
+        for _ in 0..=LOGINS_WAITING_PER_NETWORK_MAX {
+            t.end(ip("2001:db8:1:2::1"));
+        }
+        t.end(ip("2001:db8:1:3::1"));
+        assert!(t.under_way.is_empty());
+        assert!(t.begin("z", ip("2001:db8:1:2::1"), S(1)));
     }
 
     #[test]

@@ -1,136 +1,17 @@
 //! The gate over a real store: who may do what, quota, rate, login, and what is recorded of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod support;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use pli_audit::Status;
-use pli_crypto::{FileKeyStore, SecretString, hash_password};
-use pli_directory::{Directory, Profile};
-use pli_gate::{AuthError, Gate, Refusal, Target, limits, policy};
-use pli_io::{Clock, Env};
-use pli_store::{AccountChange, IndexEngine, NewAccount, QuotaLimit, Store, StoreOptions};
-use pli_types::{AccountId, Action, Actor, Address, ByteCount, Protocol, SessionId, SessionInfo, UnixMillis};
-use tempfile::TempDir;
-
-const PASSWORD: &str = "correct horse battery";
-
-/// A clock that is set by hand.
-struct Hand(Mutex<Duration>);
-
-impl Clock for Hand {
-    fn now(&self) -> UnixMillis {
-        let millis = i64::try_from(self.monotonic().as_millis()).unwrap();
-        UnixMillis::from_secs(1_795_500_000).plus_ms(millis)
-    }
-    fn monotonic(&self) -> Duration {
-        *self.0.lock()
-    }
-}
-
-struct World {
-    gate: Arc<Gate>,
-    clock: Arc<Hand>,
-    alice: AccountId,
-    bob: AccountId,
-    _dir: TempDir,
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        self.gate.store().close();
-    }
-}
-
-fn profile(name: &str) -> Profile {
-    Profile {
-        name: name.to_owned(),
-        quota: QuotaLimit { bytes: Some(ByteCount::new(1_000)), messages: Some(3) },
-        imap: true,
-        submission: true,
-        relay: true,
-        submit_per_hour: Some(2),
-        recipients_max: None,
-    }
-}
-
-async fn world() -> World {
-    let dir = tempfile::tempdir().unwrap();
-    let (keys, _) = FileKeyStore::generate(None).unwrap();
-    let clock = Arc::new(Hand(Mutex::new(Duration::from_secs(1))));
-    let env = Env { clock: clock.clone(), ..Env::real() };
-    let options = StoreOptions {
-        dir: dir.path().join("store"),
-        env,
-        keys: Arc::new(keys),
-        index: IndexEngine::Memory,
-        index_cache_bytes: 1 << 20,
-        site: String::from("mail.example.org/pli"),
-    };
-    let (store, mint) = Store::create(options).unwrap();
-    let closed = Profile { imap: false, submission: false, relay: false, ..profile("closed") };
-    let directory = Arc::new(Directory::new(store.clone(), vec![profile("staff"), closed], '+'));
-    let gate = Gate::new(store, mint, directory).with_clock(clock.clone()).with_site("mail.example.org/pli");
-    let gate = Arc::new(gate);
-    let permit = gate.admit(&admin(), Action::DomainChange, &Target::default()).unwrap();
-    gate.store().add_domain(permit, String::from("example.org")).await.unwrap();
-    let alice = add(&gate, "alice@example.org", "staff").await;
-    let bob = add(&gate, "bob@example.org", "closed").await;
-    World { gate, clock, alice, bob, _dir: dir }
-}
-
-async fn add(gate: &Gate, address: &str, name: &str) -> AccountId {
-    let new = NewAccount {
-        address: Address::parse(address).unwrap(),
-        display_name: None,
-        profile: name.to_owned(),
-        password: Some(hash_password(&PASSWORD.into()).unwrap()),
-        quota: None,
-        quota_in_force: profile(name).quota,
-        language: String::from("fr"),
-        mailboxes: Vec::new(),
-    };
-    let permit = gate.admit(&admin(), Action::AccountCreate, &Target::default()).unwrap();
-    gate.store().create_account(permit, new).await.unwrap().value
-}
-
-fn session(actor: Actor) -> Arc<SessionInfo> {
-    Arc::new(SessionInfo {
-        id: SessionId(7),
-        protocol: Protocol::Imap,
-        peer: Some("192.0.2.1:4711".parse().unwrap()),
-        tls: None,
-        client: None,
-        actor,
-    })
-}
-
-fn admin() -> Arc<SessionInfo> {
-    session(Actor::Admin(0))
-}
-
-fn on(account: AccountId) -> Target {
-    Target { account: Some(account), ..Target::default() }
-}
-
-impl World {
-    async fn change(&self, account: AccountId, change: AccountChange) {
-        let permit = self.gate.admit(&admin(), Action::AccountChange, &on(account)).unwrap();
-        self.gate.store().change_account(permit, account, change).await.unwrap();
-    }
-    fn pass(&self, time: Duration) {
-        *self.clock.0.lock() += time;
-    }
-    /// Every event of an action, after all noted ones are on disk.
-    async fn events(&self, action: Action) -> Vec<pli_audit::Event> {
-        let event = self.gate.event(&admin(), Action::Operate);
-        self.gate.store().record(self.gate.admit_system(Action::Operate), event).await.unwrap();
-        let permit = self.gate.admit(&admin(), Action::AuditRead, &Target::default()).unwrap();
-        let all = self.gate.store().audit_events(&permit, 0, 10_000).unwrap();
-        all.into_iter().map(|(_, event)| event).filter(|event| event.operation == action).collect()
-    }
-}
+use pli_crypto::SecretString;
+use pli_gate::{AuthError, Refusal, Target, limits, policy};
+use pli_store::{AccountChange, QuotaLimit};
+use pli_types::{Action, Actor, ByteCount, SessionInfo};
+use support::{PASSWORD, World, admin, on, session, world};
 
 /// The actions that an actor is admitted to, on his own account.
 fn admitted(world: &World, actor: Actor) -> Vec<Action> {
@@ -139,7 +20,7 @@ fn admitted(world: &World, actor: Actor) -> Vec<Action> {
     Action::ALL.iter().copied().filter(|action| world.gate.admit(&session, *action, &target).is_ok()).collect()
 }
 
-const ADMINISTRATION: [Action; 19] = [
+const ADMINISTRATION: [Action; 22] = [
     Action::GetQuota,
     Action::QueueRead,
     Action::QueueChange,
@@ -147,6 +28,9 @@ const ADMINISTRATION: [Action; 19] = [
     Action::AccountRead,
     Action::AccountChange,
     Action::PasswordChange,
+    Action::AppPasswordChange,
+    Action::SessionList,
+    Action::SessionEnd,
     Action::AccountRemove,
     Action::AliasChange,
     Action::DomainChange,
@@ -196,7 +80,8 @@ async fn each_action_is_refused_without_the_right() {
     let owner = admitted(&world, Actor::Account(world.alice));
     for action in Action::ALL {
         let only_others = (ADMINISTRATION.contains(action)
-            && ![Action::GetQuota, Action::AccountRead, Action::PasswordChange].contains(action))
+            && ![Action::GetQuota, Action::AccountRead, Action::PasswordChange, Action::AppPasswordChange]
+                .contains(action))
             || [Action::QueueAttempt, Action::QuotaWarning, Action::Operate].contains(action);
         assert_eq!(owner.contains(action), !only_others, "{}", action.name());
     }

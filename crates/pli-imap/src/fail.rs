@@ -179,6 +179,8 @@ fn login_reply(error: AuthError) -> Reply {
         AuthError::Failed => (Code::AuthenticationFailed, "Wrong user name or password"),
         AuthError::Suspended => (Code::ContactAdmin, "The account is suspended"),
         AuthError::Slowed => (Code::Limit, "Too many failed logins, try later"),
+        // RFC 5530 §3 names LIMIT for this.
+        AuthError::TooMany => (Code::Limit, "Too many connections of this account"),
         AuthError::Unavailable => (Code::Unavailable, "Temporarily unavailable, try later"),
         AuthError::NoKeys => (Code::Unavailable, "The key store does not answer, try later; your mail is safe"),
     };

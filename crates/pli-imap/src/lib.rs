@@ -44,5 +44,5 @@ mod wire;
 
 pub use config::ImapConfig;
 pub use past::{moment_label, parse_moment};
-pub use service::{ImapService, Peer};
+pub use service::{ImapService, Peer, Security};
 pub use table::{ROWS, Row};

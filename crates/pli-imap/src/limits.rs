@@ -25,6 +25,8 @@ pub const LIST_NAMES_COUNT_MAX: usize = 100_000;
 pub const LIST_MOMENTS_COUNT_MAX: usize = 4;
 /// Steps that matching one LIST pattern may take. `*` backtracks, and a pattern of many is cut off as no match.
 pub const PATTERN_STEPS_MAX: u32 = 100_000;
+/// A session that was ended from outside has this long to say goodbye, whatever it is in the midst of.
+pub const ENDED_GRACE_S: u64 = 5;
 /// A write that makes no progress for so long ends the session.
 pub const WRITE_TIMEOUT_S: u64 = 300;
 /// BINARY and decoded search look at this many bytes of one part.

@@ -24,6 +24,17 @@ pub struct Peer {
     pub address: Option<SocketAddr>,
     /// TLS, when the stream is inside it.
     pub tls: Option<TlsInfo>,
+    /// What TLS knows of the client.
+    pub security: Security,
+}
+
+/// What TLS knows of the client, for AUTHENTICATE.
+#[derive(Clone, Debug, Default)]
+pub struct Security {
+    /// The TLS session's exported keying material. RFC 9266.
+    pub binding: Option<[u8; 32]>,
+    /// The addresses in the certificate that the client showed, if it showed one that was verified.
+    pub addresses: Box<[String]>,
 }
 
 /// What all sessions share.
@@ -59,7 +70,7 @@ impl ImapService {
             client: None,
             actor: Actor::Anonymous,
         });
-        Box::new(Session::new(self, Box::new(stream), info)).run().await;
+        Box::new(Session::new(self, Box::new(stream), info, peer.security)).run().await;
     }
 }
 

@@ -4,8 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pli_gate::{Login, Target};
+use pli_gate::{Handle, Login, Target};
 use pli_imap_proto::{Code, Command, CommandBody, CommandError, Refusal, Status, Tag};
+use pli_sasl::Terms;
 use pli_store::{Entry, Permit, Snapshot, Store, StoreError};
 use pli_types::{Action, SessionInfo, Uid};
 use tracing::{debug, error, info, warn};
@@ -15,7 +16,7 @@ use crate::context;
 use crate::fail::{Fail, Reply, ReplyCode, level, reply};
 use crate::limits::{BAD_COMMANDS_COUNT_MAX, LOGIN_TIMES_MAX, PROGRESS_S};
 use crate::picture::Show;
-use crate::service::ImapService;
+use crate::service::{ImapService, Security};
 use crate::state::{Enabled, Open, Place, Selected, State};
 use crate::table::{self, Need, Row, Tells};
 use crate::uid_only::names_numbers;
@@ -23,6 +24,8 @@ use crate::wire::{Step, Stream, Wire};
 
 /// The texts of BYE.
 pub const SHUTDOWN: &str = "Server is shutting down";
+/// Of a session that an administrator has ended.
+pub const ENDED: &str = "Session ended by the administrator";
 /// RFC 9051 §5.4
 pub const AUTOLOGOUT: &str = "Autologout, idle for too long";
 
@@ -33,6 +36,10 @@ pub struct Session {
     pub(crate) info: Arc<SessionInfo>,
     pub(crate) state: State,
     pub(crate) enabled: Enabled,
+    /// The part that others may reach.
+    pub(crate) handle: Arc<Handle>,
+    /// What TLS knows of the client.
+    pub(crate) security: Security,
     /// The row of the command that runs: what it may ask of the gate.
     row: Option<&'static Row>,
     /// The tag of the command that runs, and when it last said how far it is.
@@ -66,14 +73,17 @@ pub enum Wait {
     Gone,
     /// The server stops.
     Shutdown,
+    /// Somebody has ended the session from outside.
+    Ended,
     /// Nothing came for too long.
     Timeout,
 }
 
 impl Session {
-    pub fn new(service: Arc<ImapService>, stream: Box<dyn Stream>, info: Arc<SessionInfo>) -> Self {
+    pub fn new(service: Arc<ImapService>, stream: Box<dyn Stream>, info: Arc<SessionInfo>, security: Security) -> Self {
         let began = service.clock.monotonic();
-        let mut wire = Wire::new(stream);
+        let handle = Handle::new();
+        let mut wire = Wire::new(stream, Arc::clone(&handle));
         wire.framer.set_narrow(true);
         Self {
             service,
@@ -81,6 +91,8 @@ impl Session {
             info,
             state: State::NotAuthenticated { failures: 0 },
             enabled: Enabled::default(),
+            handle,
+            security,
             row: None,
             running: (None, Duration::ZERO),
             bad: 0,
@@ -102,7 +114,7 @@ impl Session {
     }
 
     async fn serve(&mut self) -> io::Result<()> {
-        let list = self.capabilities().to_owned();
+        let list = self.capabilities();
         self.wire.out.untagged(Status::Ok, Some(Code::Capability(&list)), "Pli ready");
         loop {
             while let Some(flow) = self.next_command().await? {
@@ -160,6 +172,7 @@ impl Session {
             Wait::Input => Ok(true),
             Wait::Gone => Ok(false),
             Wait::Shutdown => self.bye(SHUTDOWN).await,
+            Wait::Ended => self.bye(ENDED).await,
             // RFC 9051 §5.4
             Wait::Timeout => self.bye(AUTOLOGOUT).await,
         }
@@ -181,6 +194,7 @@ impl Session {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => Ok(Wait::Shutdown),
+            () = self.handle.ended() => Ok(Wait::Ended),
             got = tokio::time::timeout(limit, self.wire.read()) => match got {
                 Err(_) => Ok(Wait::Timeout),
                 Ok(Ok(true)) => Ok(Wait::Input),
@@ -195,6 +209,7 @@ impl Session {
         let (text, kind) = match self.wait(self.time_limit()).await? {
             Wait::Input => return Ok(()),
             Wait::Gone => return Err(Fail::Io(io::ErrorKind::UnexpectedEof.into())),
+            Wait::Ended => (ENDED, io::ErrorKind::ConnectionAborted),
             Wait::Shutdown => (SHUTDOWN, io::ErrorKind::ConnectionAborted),
             Wait::Timeout => (AUTOLOGOUT, io::ErrorKind::TimedOut),
         };
@@ -402,13 +417,24 @@ impl Session {
     }
 
     /// The capabilities as they are now.
-    pub(crate) fn capabilities(&self) -> &str {
+    pub(crate) fn capabilities(&self) -> String {
         let lists = &self.service.capabilities;
         match self.state {
-            State::NotAuthenticated { .. } if self.may_log_in() => &lists.before_login,
-            State::NotAuthenticated { .. } => &lists.in_the_clear,
-            _ => &lists.after_login,
+            State::NotAuthenticated { .. } if self.may_log_in() => lists.offering(&self.terms()),
+            State::NotAuthenticated { .. } => lists.in_the_clear.clone(),
+            _ => lists.after_login.clone(),
         }
+    }
+
+    /// No mailbox is open any more.
+    pub(crate) fn deselect(&mut self, login: Arc<Login>) {
+        login.presence.set_selected(None);
+        self.state = State::Authenticated { login };
+    }
+
+    /// Which mechanisms of AUTHENTICATE the connection allows.
+    pub(crate) fn terms(&self) -> Terms {
+        self.service.gate.terms(self.security.binding, !self.security.addresses.is_empty())
     }
 
     /// Who is logged in.
@@ -480,9 +506,10 @@ impl Session {
             CommandBody::Id(fields) => command::id::run(self, fields),
             CommandBody::StartTls => Err(Fail::Bad("TLS is not started here")),
             CommandBody::Authenticate { mechanism, initial } => {
-                command::authenticate::run(self, &mechanism, initial).await
+                // Boxed: a session in IDLE does not hold the space of a login.
+                Box::pin(command::authenticate::run(self, &mechanism, initial)).await
             }
-            CommandBody::Login { user, password } => command::login::run(self, user, password).await,
+            CommandBody::Login { user, password } => Box::pin(command::login::run(self, user, password)).await,
             CommandBody::Enable(names) => command::enable::run(self, &names),
             CommandBody::Select { mailbox, read_only, condstore, qresync } => {
                 command::select::run(self, &mailbox, read_only, condstore, qresync).await

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use pli_sasl::{Mechanism, Terms};
 use pli_types::Action;
 
 use crate::config::ImapConfig;
@@ -113,7 +114,16 @@ pub const ROWS: &[Row] = &[
         "AUTHENTICATE",
         States::NOT_AUTHENTICATED,
         Nothing,
-        &["AUTH=PLAIN", "SASL-IR"],
+        &[
+            "AUTH=PLAIN",
+            "AUTH=LOGIN",
+            "AUTH=SCRAM-SHA-256",
+            "AUTH=SCRAM-SHA-256-PLUS",
+            "AUTH=OAUTHBEARER",
+            "AUTH=XOAUTH2",
+            "AUTH=EXTERNAL",
+            "SASL-IR",
+        ],
         Actions(&[Action::Login]),
         "RFC 9051 §6.2.2",
     ),
@@ -271,7 +281,7 @@ pub fn find(verb: &str) -> Option<&'static Row> {
 /// The capability lists, made once from the rows.
 #[derive(Clone, Debug)]
 pub struct Capabilities {
-    /// Inside TLS, before login.
+    /// Inside TLS, before login, with all mechanisms of AUTHENTICATE.
     pub before_login: String,
     /// Outside TLS: nobody may log in.
     pub in_the_clear: String,
@@ -317,6 +327,19 @@ impl Capabilities {
     }
 }
 
+impl Capabilities {
+    /// Before login on a connection that allows these mechanisms.
+    #[must_use]
+    pub fn offering(&self, terms: &Terms) -> String {
+        let fits = |word: &&str| match word.strip_prefix("AUTH=") {
+            Some(mechanism) => Mechanism::find(mechanism, terms).is_some(),
+            None => true,
+        };
+        let words: Vec<&str> = self.before_login.split(' ').filter(fits).collect();
+        words.join(" ")
+    }
+}
+
 /// The table of `docs/imap.md`.
 #[must_use]
 pub fn markdown() -> String {
@@ -349,6 +372,8 @@ pub fn markdown() -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+    use pli_sasl::{Mechanism, Terms};
+
     use super::{Capabilities, Need, ROWS, find, markdown};
     use crate::ImapConfig;
 
@@ -431,6 +456,19 @@ mod tests {
         assert!(words.contains(&"AUTH=PLAIN") && words.contains(&"IMAP4rev2") && words.contains(&"IMAP4rev1"));
         assert!(!lists.after_login.contains("AUTH="));
         assert!(lists.in_the_clear.ends_with("LOGINDISABLED") && !lists.in_the_clear.contains("AUTH="));
+    }
+
+    #[test]
+    fn every_mechanism_is_in_the_table_and_offered_where_it_can_be_used() {
+        let lists = Capabilities::new(&ImapConfig::default());
+        for mechanism in Mechanism::ALL {
+            let word = format!("AUTH={}", mechanism.name());
+            assert!(lists.before_login.split(' ').any(|w| w == word), "{word}");
+        }
+        let plain = lists.offering(&Terms::default());
+        assert!(plain.contains("AUTH=PLAIN AUTH=LOGIN AUTH=SCRAM-SHA-256 SASL-IR"), "{plain}");
+        let bound = lists.offering(&Terms { binding: Some([0; 32]), ..Terms::default() });
+        assert!(bound.contains("AUTH=SCRAM-SHA-256-PLUS") && !bound.contains("OAUTH") && !bound.contains("EXTERNAL"));
     }
 
     #[test]

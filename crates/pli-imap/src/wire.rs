@@ -4,13 +4,15 @@ use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use pli_gate::Handle;
 use pli_imap_proto::{Announced, Command, CommandError, Event, Framer, Out, Refusal, Tag, parse};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
-use crate::limits::{FLUSH_BYTES, READ_BYTES, WRITE_TIMEOUT_S};
+use crate::limits::{ENDED_GRACE_S, FLUSH_BYTES, READ_BYTES, WRITE_TIMEOUT_S};
 
 /// Anything that a session can run over.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -45,11 +47,21 @@ pub struct Wire {
     pub framer: Framer,
     /// Answers that wait to be sent.
     pub out: Out,
+    handle: Arc<Handle>,
 }
 
 impl Wire {
-    pub fn new(stream: Box<dyn Stream>) -> Self {
-        Self { stream, input: Vec::new(), at: 0, framer: Framer::new(), out: Out::new() }
+    pub fn new(stream: Box<dyn Stream>, handle: Arc<Handle>) -> Self {
+        Self { stream, input: Vec::new(), at: 0, framer: Framer::new(), out: Out::new(), handle }
+    }
+
+    /// A line that was taken for something else is looked at again, as a command.
+    pub fn put_back(&mut self, line: &[u8]) {
+        let mut input = line.to_vec();
+        input.extend_from_slice(b"\r\n");
+        input.extend_from_slice(self.input.get(self.at..).unwrap_or_default());
+        self.input = input;
+        self.at = 0;
     }
 
     /// Takes the next whole thing out of the input.
@@ -103,7 +115,7 @@ impl Wire {
 
     /// Reads once; false at the end of the stream. Cancelling loses nothing.
     pub async fn read(&mut self) -> io::Result<bool> {
-        let Self { stream, input, at, .. } = self;
+        let Self { stream, input, at, handle, .. } = self;
         poll_fn(|cx| {
             let mut space = [const { MaybeUninit::<u8>::uninit() }; READ_BYTES];
             let mut buf = ReadBuf::uninit(&mut space);
@@ -116,6 +128,7 @@ impl Wire {
                         *at = 0;
                     }
                     input.extend_from_slice(buf.filled());
+                    handle.received(buf.filled().len());
                     Poll::Ready(Ok(!buf.filled().is_empty()))
                 }
             }
@@ -130,7 +143,7 @@ impl Wire {
         }
         let bytes = self.out.take();
         self.write(&bytes).await?;
-        timed(self.stream.flush()).await
+        timed(self.stream.flush(), &self.handle).await
     }
 
     /// Sends when enough waits; keeps the buffer.
@@ -138,24 +151,36 @@ impl Wire {
         if self.out.len() < FLUSH_BYTES {
             return Ok(());
         }
-        timed(self.stream.write_all(self.out.as_bytes())).await?;
-        self.out.clear();
-        Ok(())
+        self.in_midst()?;
+        self.write_out().await
     }
 
     /// Sends bytes past the buffer, behind what waits in it.
     pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.in_midst()?;
         if !self.out.is_empty() {
-            timed(self.stream.write_all(self.out.as_bytes())).await?;
-            self.out.clear();
+            self.write_out().await?;
         }
         self.write(bytes).await
+    }
+
+    /// In the midst of an answer: one to a session that was ended from outside is broken off here.
+    fn in_midst(&self) -> io::Result<()> {
+        if self.handle.has_ended() { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+    }
+
+    async fn write_out(&mut self) -> io::Result<()> {
+        timed(self.stream.write_all(self.out.as_bytes()), &self.handle).await?;
+        self.handle.sent(self.out.len());
+        self.out.clear();
+        Ok(())
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         // In pieces, so that the time limit is one of progress and a slow reader of a large body is not cut off.
         for piece in bytes.chunks(FLUSH_BYTES) {
-            timed(self.stream.write_all(piece)).await?;
+            timed(self.stream.write_all(piece), &self.handle).await?;
+            self.handle.sent(piece.len());
         }
         Ok(())
     }
@@ -166,9 +191,17 @@ impl Wire {
     }
 }
 
-async fn timed<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    match tokio::time::timeout(Duration::from_secs(WRITE_TIMEOUT_S), work).await {
-        Ok(result) => result,
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")),
+/// A write, while it makes progress; when the session is ended from outside, for some seconds more.
+async fn timed<T>(work: impl Future<Output = io::Result<T>>, handle: &Handle) -> io::Result<T> {
+    let limit = async {
+        let most = Duration::from_secs(WRITE_TIMEOUT_S);
+        if tokio::time::timeout(most, handle.ended()).await.is_ok() {
+            tokio::time::sleep(Duration::from_secs(ENDED_GRACE_S)).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        done = work => done,
+        () = limit => Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")),
     }
 }

@@ -80,6 +80,18 @@ impl Connection {
     pub const fn local(&self) -> SocketAddr {
         self.local
     }
+    /// RFC 9266 §2: keying material exported from the TLS session, to which a login can be bound. Only where it is the
+    /// session's own for sure: in TLS 1.2 that would need the extended master secret, of which nothing is told here.
+    #[must_use]
+    pub fn binding(&self) -> Option<[u8; 32]> {
+        let Stream::Tls(stream) = &self.stream else { return None };
+        let TlsStream::Server(stream) = &**stream else { return None };
+        let (_, session) = stream.get_ref();
+        if session.protocol_version() != Some(rustls::ProtocolVersion::TLSv1_3) {
+            return None;
+        }
+        session.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None).ok()
+    }
     /// What TLS agreed on, when inside it.
     #[must_use]
     pub fn tls(&self) -> Option<TlsInfo> {

@@ -6,9 +6,11 @@
 //! - while a question is open no input is looked at, so that replies leave in the order of commands (RFC 2920 §3.2);
 //! - nothing that was received in the clear is looked at after STARTTLS (RFC 3207 §4.2).
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use memchr::memchr;
-use pli_crypto::SecretString;
-use zeroize::Zeroize;
+use pli_sasl::{Ask, Exchange, Failure, Mechanism, Step as Sasl, Terms, Verifiers};
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::Role;
 use crate::command::{Command, MailFrom, parse};
@@ -16,7 +18,6 @@ use crate::data::{DataDecoder, Inspector};
 use crate::limits::{AUTH_LINE_BYTES_MAX, DISCARD_FACTOR, IDLE_BYTES_MAX, LINE_BYTES_MAX, REFUSED_RECIPIENTS_MAX};
 use crate::path::ForwardPath;
 use crate::reply::Reply;
-use crate::sasl::Exchange;
 
 /// What a session is set up with.
 #[derive(Clone, Debug)]
@@ -59,13 +60,8 @@ pub enum Question {
     Sender(MailFrom),
     /// May this recipient be added?
     Recipient(ForwardPath),
-    /// Is this who it says?
-    Login {
-        /// User name.
-        user: String,
-        /// Password.
-        password: SecretString,
-    },
+    /// What a SASL exchange asks. [`Ask::Verifiers`] is answered with [`Session::answer_verifiers`], if not refused.
+    Login(Ask),
     /// The message is whole; it is to be delivered. The transaction ends.
     Message {
         /// What MAIL said.
@@ -112,7 +108,7 @@ enum Asked {
 #[derive(Debug)]
 enum Mode {
     Command,
-    Sasl(Exchange),
+    Sasl,
     Data(DataDecoder),
     Chunk {
         left: u64,
@@ -147,6 +143,12 @@ pub struct Session {
     login_failures: u32,
     /// What the open question is about.
     pending: Option<Pending>,
+    /// What the connection allows of AUTH.
+    terms: Terms,
+    /// The exchange of AUTH that is under way.
+    exchange: Option<Box<Exchange>>,
+    /// How it ends when the client has heard why.
+    refusal: Option<Reply>,
 }
 
 #[derive(Debug)]
@@ -176,6 +178,9 @@ impl Session {
             refused_recipients: 0,
             login_failures: 0,
             pending: None,
+            terms: Terms::default(),
+            exchange: None,
+            refusal: None,
         };
         session.say(&greeting);
         session
@@ -229,7 +234,7 @@ impl Session {
                 self.say(&reply);
             }
             Asked::Recipient => self.recipient_answered(&reply),
-            Asked::Login => self.login_answered(&reply),
+            Asked::Login => self.login_answered(reply),
             Asked::Message { recipients } => {
                 // RFC 2033 §4.2: one reply for each recipient that was accepted.
                 let times = if self.settings.role == Role::Lmtp { recipients } else { 1 };
@@ -238,6 +243,20 @@ impl Session {
                 }
             }
         }
+    }
+    /// The answer to [`Ask::Verifiers`].
+    pub fn answer_verifiers(&mut self, verifiers: Verifiers) {
+        let Mode::Asked(Asked::Login) = self.mode else { return };
+        self.mode = Mode::Command;
+        if let Some(exchange) = &mut self.exchange {
+            let step = exchange.verifiers(verifiers);
+            // Nothing is asked here: the client's proof comes first.
+            let _ = self.sasl(step);
+        }
+    }
+    /// What the connection allows of AUTH; set before the first bytes, and again after STARTTLS.
+    pub const fn set_terms(&mut self, terms: Terms) {
+        self.terms = terms;
     }
     /// TLS has begun: everything learnt before is forgotten. RFC 3207 §4.2.
     pub fn tls_started(&mut self) {
@@ -278,7 +297,7 @@ impl Session {
                 Mode::Closed => return Step::Close,
                 // The shell must answer first.
                 Mode::Asked(_) => return Step::Input,
-                Mode::Command | Mode::Sasl(_) => {
+                Mode::Command | Mode::Sasl => {
                     let Some(line) = self.take_line() else { return self.want_input() };
                     if let Some(step) = self.line(line) {
                         return step;
@@ -320,7 +339,7 @@ impl Session {
     }
 
     fn line_limit(&self) -> usize {
-        let auth = matches!(self.mode, Mode::Sasl(_))
+        let auth = matches!(self.mode, Mode::Sasl)
             || self.input.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH"));
         if auth && self.settings.role.is_submission() { AUTH_LINE_BYTES_MAX } else { LINE_BYTES_MAX }
     }
@@ -339,7 +358,7 @@ impl Session {
         let mut line: Vec<u8> = self.input.drain(..=lf).collect();
         let too_long = std::mem::take(&mut self.skipping_line) || line.len() > limit;
         if too_long {
-            let code = if matches!(self.mode, Mode::Sasl(_)) { "5.5.6" } else { "5.5.2" };
+            let code = if matches!(self.mode, Mode::Sasl) { "5.5.6" } else { "5.5.2" };
             return Some(Err(Reply::new(500, code, "Line too long")));
         }
         line.pop();
@@ -353,8 +372,8 @@ impl Session {
     fn line(&mut self, line: Result<Vec<u8>, Reply>) -> Option<Step> {
         let mode = std::mem::replace(&mut self.mode, Mode::Command);
         match (line, mode) {
-            (Ok(mut line), Mode::Sasl(exchange)) => {
-                let step = self.exchange(exchange, &line);
+            (Ok(mut line), Mode::Sasl) => {
+                let step = self.response(&line);
                 line.zeroize();
                 step
             }
@@ -463,7 +482,8 @@ impl Session {
         }
         // RFC 4954 §4 and §9: no mechanism with a plain password outside TLS.
         if self.settings.role.is_submission() && self.tls && !self.authenticated {
-            lines.push(String::from("AUTH PLAIN LOGIN"));
+            let names: Vec<_> = Mechanism::offered(&self.terms).map(Mechanism::name).collect();
+            lines.push(format!("AUTH {}", names.join(" ")));
         }
         lines.push(String::from("HELP"));
         self.say(&Reply { code: 250, enhanced: "", lines });
@@ -694,42 +714,92 @@ impl Session {
         if self.authenticated || matches!(self.phase, Phase::Mail(_)) {
             return self.out_of_order("AUTH is not possible now");
         }
-        let Some(exchange) = Exchange::begin(mechanism) else {
+        let Some(mechanism) = Mechanism::find(mechanism, &self.terms) else {
             return self.bad(&Reply::new(504, "5.5.4", "The mechanism is not known"));
         };
+        self.refusal = None;
+        let exchange = self.exchange.insert(Box::new(Exchange::new(mechanism, self.terms)));
         match initial {
             Some(mut response) => {
                 // RFC 4954 §4: `=` is the empty response.
-                let step = self.exchange(exchange, if response == "=" { b"" } else { response.as_bytes() });
+                let step = self.response(if response == "=" { b"" } else { response.as_bytes() });
                 response.zeroize();
                 step
             }
-            None => self.challenge(exchange),
+            None => {
+                let step = exchange.start(None);
+                self.sasl(step)
+            }
         }
     }
 
-    fn challenge(&mut self, exchange: Exchange) -> Option<Step> {
-        self.say(&Reply::new(334, "", exchange.challenge()));
-        self.mode = Mode::Sasl(exchange);
+    /// A response of the exchange, in Base64.
+    fn response(&mut self, response: &[u8]) -> Option<Step> {
+        let Some(exchange) = &mut self.exchange else { return None };
+        // RFC 4954 §4: the client gives up. The session goes on.
+        if response == b"*" {
+            self.exchange = None;
+            return self.bad(&Reply::new(501, "5.7.0", "Authentication cancelled"));
+        }
+        let Ok(decoded) = BASE64.decode(response).map(Zeroizing::new) else {
+            self.exchange = None;
+            return self.bad(&Reply::new(501, "5.5.2", "The response is not Base64"));
+        };
+        let step = exchange.respond(&decoded);
+        self.sasl(step)
+    }
+
+    /// Does what the exchange says.
+    fn sasl(&mut self, step: Sasl) -> Option<Step> {
+        match step {
+            Sasl::Challenge(challenge) => {
+                self.say(&Reply::new(334, "", BASE64.encode(challenge)));
+                self.mode = Mode::Sasl;
+                None
+            }
+            Sasl::Ask(ask) => self.ask(Asked::Login, Question::Login(ask)),
+            Sasl::Fail(failure) => {
+                self.exchange = None;
+                self.exchange_failed(failure)
+            }
+        }
+    }
+
+    fn exchange_failed(&mut self, failure: Failure) -> Option<Step> {
+        let reply = match failure {
+            Failure::Syntax(text) => return self.bad(&Reply::new(501, "5.5.2", text)),
+            Failure::Binding => return self.bad(&Reply::new(501, "5.5.4", failure.to_string())),
+            Failure::Credentials | Failure::OtherIdentity => {
+                let reply = || Reply::new(535, "5.7.8", "Authentication credentials invalid");
+                self.refusal.take().unwrap_or_else(reply)
+            }
+            Failure::Unavailable => Reply::new(454, "4.7.0", "Temporary authentication failure"),
+        };
+        self.login_failed(&reply);
         None
     }
 
-    fn exchange(&mut self, exchange: Exchange, response: &[u8]) -> Option<Step> {
-        match exchange.step(response) {
-            Ok(crate::sasl::Outcome::Next(exchange)) => self.challenge(exchange),
-            Ok(crate::sasl::Outcome::Credentials { user, password }) => {
-                self.ask(Asked::Login, Question::Login { user, password })
-            }
-            Err(reply) => self.bad(&reply),
-        }
-    }
-
-    fn login_answered(&mut self, reply: &Reply) {
-        self.say(reply);
+    fn login_answered(&mut self, reply: Reply) {
+        let exchange = self.exchange.take();
         if reply.is_positive() {
+            self.say(&reply);
             self.authenticated = true;
             return;
         }
+        // RFC 7628 §3.2.3: some mechanisms tell the client more, and it answers, before the end.
+        let Some(mut exchange) = exchange else { return self.login_failed(&reply) };
+        match exchange.refused() {
+            Some(step) => {
+                self.refusal = Some(reply);
+                self.exchange = Some(exchange);
+                let _ = self.sasl(step);
+            }
+            None => self.login_failed(&reply),
+        }
+    }
+
+    fn login_failed(&mut self, reply: &Reply) {
+        self.say(reply);
         self.login_failures += 1;
         if self.login_failures >= self.settings.login_failures_max {
             self.end(&Reply::new(421, "4.7.0", "Too many failed logins"));

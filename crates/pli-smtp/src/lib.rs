@@ -18,7 +18,6 @@ pub mod dialogue;
 mod limits;
 mod path;
 pub mod reply;
-mod sasl;
 mod service;
 mod shell;
 mod trace;

@@ -75,6 +75,7 @@ pub fn of_auth_error(error: AuthError) -> Reply {
         AuthError::Failed => Reply::new(535, "5.7.8", "Authentication credentials invalid"),
         AuthError::Suspended => Reply::new(525, "5.7.13", "The account is suspended"),
         AuthError::Slowed => Reply::new(454, "4.7.0", "Too many failed logins, try again later"),
+        AuthError::TooMany => Reply::new(454, "4.7.0", "Too many sessions of this account, try again later"),
         AuthError::Unavailable | AuthError::NoKeys => Reply::new(454, "4.7.0", "Temporary authentication failure"),
     }
 }

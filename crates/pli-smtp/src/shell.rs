@@ -4,8 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pli_gate::Login;
+use pli_gate::{Answer, Handle, Login};
 use pli_net::Connection;
+use pli_sasl::Verifiers;
 use pli_types::{Actor, Protocol, SessionId, SessionInfo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
@@ -49,6 +50,10 @@ struct Shell<'a> {
     share: Share,
     buffer: Vec<u8>,
     messages: u64,
+    /// The part that others may reach.
+    handle: Arc<Handle>,
+    /// The addresses in the certificate that the client showed.
+    addresses: Box<[String]>,
 }
 
 /// What a read brought.
@@ -57,6 +62,13 @@ enum Read {
     Closed,
     TimedOut,
     Shutdown,
+    Ended,
+}
+
+/// What a question led to.
+enum Answered {
+    Reply(Reply),
+    Verifiers(Verifiers),
 }
 
 impl<'a> Shell<'a> {
@@ -71,7 +83,7 @@ impl<'a> Shell<'a> {
             }
             Role::Submission | Role::Submissions | Role::Lmtp => service.budget.share(),
         };
-        let session = Session::new(Settings {
+        let mut session = Session::new(Settings {
             role,
             hostname: service.hostname.clone(),
             message_bytes_max: config.message_bytes_max,
@@ -81,6 +93,8 @@ impl<'a> Shell<'a> {
             starttls: tls.is_none(),
             tls: tls.is_some(),
         });
+        let addresses: Box<[String]> = Box::default();
+        session.set_terms(service.gate.terms(connection.binding(), !addresses.is_empty()));
         let info = Arc::new(SessionInfo {
             id: SessionId(service.random.next_u64()),
             protocol: match role {
@@ -105,6 +119,8 @@ impl<'a> Shell<'a> {
             share,
             buffer: Vec::new(),
             messages: 0,
+            handle: Handle::new(),
+            addresses,
         }
     }
 
@@ -129,15 +145,18 @@ impl<'a> Shell<'a> {
                         // RFC 5321 §3.8: 421 before we close on our own account.
                         Read::TimedOut => self.say_last("4.4.2", "timeout"),
                         Read::Shutdown => self.say_last("4.3.2", "shutting down"),
+                        Read::Ended => self.say_last("4.3.2", "session ended by the administrator"),
                     }
                 }
                 Step::Ask(question) => {
                     // What is answered already need not wait for a slow answer.
-                    if matches!(question, Question::Login { .. } | Question::Message { .. }) {
+                    if matches!(question, Question::Login(_) | Question::Message { .. }) {
                         self.flush().await?;
                     }
-                    let reply = self.ask(question).await;
-                    self.session.answer(reply);
+                    match self.ask(question).await {
+                        Answered::Reply(reply) => self.session.answer(reply),
+                        Answered::Verifiers(verifiers) => self.session.answer_verifiers(verifiers),
+                    }
                 }
                 Step::StartTls => self.start_tls(shutdown).await?,
                 Step::Close => {
@@ -164,6 +183,7 @@ impl<'a> Shell<'a> {
             return Ok(());
         }
         let limit = Duration::from_secs(self.config.command_timeout_s);
+        self.handle.sent(output.len());
         let connection = self.connection()?;
         let write = async {
             connection.write_all(&output).await?;
@@ -198,8 +218,10 @@ impl<'a> Shell<'a> {
         if buffer.len() != room {
             buffer = vec![0; room];
         }
+        let handle = Arc::clone(&self.handle);
         let connection = self.connection()?;
         let outcome = tokio::select! {
+            () = handle.ended() => return Ok(Read::Ended),
             // A message that is on its way is taken to its end.
             () = shutdown.cancelled(), if !receiving => return Ok(Read::Shutdown),
             outcome = timeout(limit, connection.read(&mut buffer)) => outcome,
@@ -209,6 +231,7 @@ impl<'a> Shell<'a> {
         if count == 0 {
             return Ok(Read::Closed);
         }
+        handle.received(count);
         self.session.receive(buffer.get(..count).unwrap_or_default());
         self.buffer = buffer;
         if receiving {
@@ -240,13 +263,14 @@ impl<'a> Shell<'a> {
                 upgraded.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?,
         };
         self.info = Arc::new(SessionInfo { tls: connection.tls(), client: None, ..SessionInfo::clone(&self.info) });
+        self.session.set_terms(self.service.gate.terms(connection.binding(), !self.addresses.is_empty()));
         self.connection = Some(connection);
         self.transaction = None;
         self.session.tls_started();
         Ok(())
     }
 
-    async fn ask(&mut self, question: Question) -> Reply {
+    async fn ask(&mut self, question: Question) -> Answered {
         self.note_client();
         let asker = Asker {
             service: self.service,
@@ -255,7 +279,7 @@ impl<'a> Shell<'a> {
             login: self.login.as_ref(),
             esmtp: self.session.esmtp(),
         };
-        match question {
+        let reply = match question {
             Question::Sender(from) => match asker.sender(&from) {
                 Ok((transaction, reply)) => {
                     self.transaction = Some(transaction);
@@ -269,24 +293,27 @@ impl<'a> Shell<'a> {
             },
             Question::Message { from, body } => {
                 let id = format!("{}.{}", self.info.id, self.messages + 1);
-                let Some(transaction) = self.transaction.take() else { return lost() };
+                let Some(transaction) = self.transaction.take() else { return Answered::Reply(lost()) };
                 let reply = asker.deliver(transaction, from, body, &id).await;
                 self.messages += 1;
                 self.share.resize(0);
                 reply
             }
-            Question::Login { user, password } => match asker.login(&user, &password).await {
-                Ok(login) => {
+            Question::Login(ask) => match asker.login(ask, &self.addresses).await {
+                Ok(Answer::Verifiers(verifiers)) => return Answered::Verifiers(verifiers),
+                Ok(Answer::Login(login)) => {
                     if let Some(max) = asker.recipients_max(&login) {
                         self.session.limit_recipients(max);
                     }
+                    login.presence.attach(&self.handle);
                     self.info = Arc::clone(&login.session);
-                    self.login = Some(login);
+                    self.login = Some(*login);
                     Reply::new(235, "2.7.0", "Authentication successful")
                 }
                 Err(reply) => reply,
             },
-        }
+        };
+        Answered::Reply(reply)
     }
 
     /// The gate's picture of the session gets the name of EHLO.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pli_directory::Route;
-use pli_gate::{Gate, Login, Target};
+use pli_gate::{Answer, Gate, Login, Target};
 use pli_mime::fix::header_addresses;
+use pli_sasl::Ask;
 use pli_store::{Committed, Delivery, Durable, LocalRecipient, Permit, RemoteRecipient, StoreError};
 use pli_types::{AccountId, Action, Address, ByteCount, FlagSet, SessionInfo, UnixMillis};
 use tracing::{error, info};
@@ -274,9 +275,9 @@ impl Asker<'_> {
         }
     }
 
-    /// AUTH.
-    pub(crate) async fn login(&self, user: &str, password: &pli_crypto::SecretString) -> Result<Login, Refused> {
-        self.gate().authenticate(self.session, user, password).await.map_err(|error| {
+    /// AUTH. `addresses` are those in the certificate that the client showed.
+    pub(crate) async fn login(&self, ask: Ask, addresses: &[String]) -> Result<Answer, Refused> {
+        self.gate().sasl(self.session, ask, addresses).await.map_err(|error| {
             info!(session = %self.session.id, %error, "login refused");
             crate::reply::of_auth_error(error)
         })

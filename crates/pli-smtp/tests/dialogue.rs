@@ -1,6 +1,7 @@
 //! The session's core without a world: what it answers, that no split of the input matters, and that no input breaks it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+use pli_sasl::Ask;
 use pli_smtp::dialogue::{Question, Session, Settings, Step};
 use pli_smtp::reply::Reply;
 use pli_smtp::{ForwardPath, Role};
@@ -50,11 +51,12 @@ fn answer(question: Question, seen: &mut Seen) -> Reply {
         Question::Recipient(ForwardPath::To(to)) if to.local().starts_with('x') => Reply::new(550, "5.1.1", "no"),
         Question::Recipient(ForwardPath::To(to)) if to.local().starts_with('f') => Reply::new(452, "4.2.2", "full"),
         Question::Recipient(_) => Reply::new(250, "2.1.5", "ok"),
-        Question::Login { user, password } => {
+        Question::Login(Ask::Password { user, password }) => {
             let good = password.expose() == "secret";
             seen.logins.push((user, password.expose().to_owned()));
             if good { Reply::new(235, "2.7.0", "ok") } else { Reply::new(535, "5.7.8", "no") }
         }
+        Question::Login(_) => Reply::new(535, "5.7.8", "no"),
         Question::Message { body, .. } => {
             seen.messages.push(body);
             Reply::new(250, "2.0.0", "queued")

@@ -30,6 +30,7 @@ pub(crate) struct StoreKeys {
     pub(crate) site: String,
     names: Secret32,
     segments: Secret32,
+    logins: Secret32,
 }
 
 /// The header as it stands on disk: JSON, so that a person can see what the folder is.
@@ -65,6 +66,7 @@ impl StoreKeys {
             site: site.to_owned(),
             names: part(b"names"),
             segments: part(b"segments"),
+            logins: part(b"logins"),
             signer: Arc::new(
                 NoteSigner::new(&site.replace(' ', "-"), signing).map_err(|e| OpenError::Damaged(e.to_string()))?,
             ),
@@ -74,6 +76,17 @@ impl StoreKeys {
     /// The key of one segment. Its salt is random, so that a number used again by accident is still another key.
     pub(crate) fn segment(&self, number: u32, salt: &[u8; 32]) -> AeadKey {
         AeadKey::new(&hkdf(&self.segments, salt, &[b"segment", &number.to_be_bytes()]))
+    }
+
+    /// What logins need that nobody outside can compute: salts of accounts that may not be there, hashes of app passwords.
+    pub(crate) fn login(&self, role: &[u8], text: &str) -> [u8; 32] {
+        let mut message = Vec::with_capacity(role.len().saturating_add(text.len()).saturating_add(1));
+        message.extend_from_slice(role);
+        message.push(0);
+        message.extend_from_slice(text.as_bytes());
+        let tag = hmac(&self.logins, &message);
+        message.fill(0);
+        tag
     }
 
     /// Stands for a name in a row's key, so that the disk shows none.

@@ -20,6 +20,7 @@ mod change;
 mod codec;
 mod commit;
 mod compact;
+mod credential;
 mod engine;
 mod error;
 mod fill;

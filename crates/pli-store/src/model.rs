@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use pli_crypto::ScramKeys;
 use pli_types::{
     AccountId, Address, BodyId, ByteCount, EmailId, FlagSet, Keyword, MailboxId, MailboxName, ModSeq, QueueId,
     SpecialUse, Uid, UidValidity, UnixMillis,
@@ -30,6 +31,49 @@ pub struct Account {
     pub language: String,
     /// When it was made.
     pub created: UnixMillis,
+}
+
+/// A password of one device or program, which can be taken back by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppPassword {
+    /// Its number in the account.
+    pub id: u32,
+    /// What it is for, as its owner calls it.
+    pub label: String,
+    /// When it was made.
+    pub created: UnixMillis,
+    /// When somebody last logged in with it, to within some minutes.
+    pub last_used: Option<UnixMillis>,
+    /// [`crate::Store::app_password_hash`] of it.
+    pub hash: [u8; 32],
+    /// For SCRAM, under the account's salt.
+    pub scram: ScramKeys,
+    /// With so many iterations.
+    pub iterations: u32,
+}
+
+/// An app password to be added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewAppPassword {
+    /// What it is for.
+    pub label: String,
+    /// [`crate::Store::app_password_hash`] of it.
+    pub hash: [u8; 32],
+    /// For SCRAM, under [`crate::Store::scram_salt`].
+    pub scram: ScramKeys,
+    /// With so many iterations.
+    pub iterations: u32,
+}
+
+/// What a login changes, besides the record of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoginTrace {
+    /// The app password that it was with.
+    pub app: Option<u32>,
+    /// Whether that one's last use is written anew.
+    pub touch: bool,
+    /// The password's entry as it was read, and what takes its place if it still stands.
+    pub renewed: Option<(String, String)>,
 }
 
 /// Limits of a quota root; `None` is without limit. RFC 9208 §5: STORAGE and MESSAGE.

@@ -82,6 +82,12 @@ actions! {
     AccountChange => "account-change",
     /// Set an account's password.
     PasswordChange => "password-change",
+    /// Make or revoke a password of one device.
+    AppPasswordChange => "app-password-change",
+    /// List the sessions that are logged in.
+    SessionList => "session-list",
+    /// End sessions of others.
+    SessionEnd => "session-end",
     /// Remove an account.
     AccountRemove => "account-remove",
     /// Add, change or remove an alias.

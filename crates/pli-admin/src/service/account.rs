@@ -39,7 +39,7 @@ impl Call<'_> {
             address: new.address.clone(),
             display_name: new.display_name,
             profile: profile.name.clone(),
-            password: Some(hash(&password).await?),
+            password: Some(hash(&password, self.store().scram_salt(&new.address.key())).await?),
             quota,
             quota_in_force: quota.unwrap_or(profile.quota),
             language,
@@ -98,7 +98,9 @@ impl Call<'_> {
             self.store().change_account(permit, account.id, change).await.map_err(failed)?;
         }
         if let Some(password) = &set.password {
-            let change = AccountChange { password: Some(Some(hash(password).await?)), ..AccountChange::default() };
+            let salt = self.store().scram_salt(&account.address.key());
+            let change =
+                AccountChange { password: Some(Some(hash(password, salt).await?)), ..AccountChange::default() };
             let permit = self.admit(Action::PasswordChange, Some(account.id))?;
             self.store().change_account(permit, account.id, change).await.map_err(failed)?;
         }

@@ -1,44 +1,83 @@
-//! AUTHENTICATE PLAIN. RFC 9051 §6.2.2, RFC 4616, RFC 4959 (initial response).
+//! AUTHENTICATE. RFC 9051 §6.2.2, RFC 4959 (initial response). The mechanisms are `pli-sasl`'s.
 
-use pli_crypto::SecretString;
+use std::sync::Arc;
+
+use pli_gate::Answer;
 use pli_imap_proto::{Code, Hidden, decode_base64};
+use pli_sasl::{Exchange, Failure, Mechanism, Step as Sasl};
 use zeroize::Zeroizing;
 
-use super::login::log_in;
+use super::login::{entered, failed};
 use crate::fail::{Fail, Reply};
 use crate::session::Session;
 use crate::wire::Step;
 
 pub async fn run(session: &mut Session, mechanism: &str, initial: Option<Hidden>) -> Result<Reply, Fail> {
-    if mechanism != "PLAIN" {
+    let initial = initial.map(|initial| Zeroizing::new(initial.0));
+    let terms = session.terms();
+    let Some(mechanism) = Mechanism::find(mechanism, &terms) else {
         return Err(Fail::No(Some(Code::Cannot), "This mechanism is not offered"));
-    }
+    };
     if !session.may_log_in() {
         return Err(Fail::No(Some(Code::PrivacyRequired), "Not without TLS"));
     }
-    let response = match initial {
-        Some(initial) => Zeroizing::new(initial.0),
-        None => ask(session).await?,
-    };
-    let (user, password) = read_plain(&response)?;
-    log_in(session, user, &SecretString::from(password)).await
+    let mut exchange = Exchange::new(mechanism, terms);
+    let mut step = exchange.start(initial.as_ref().map(|initial| initial.as_slice()));
+    let mut refused = None;
+    loop {
+        step = match step {
+            Sasl::Challenge(challenge) => {
+                let response = ask(session, &challenge).await?;
+                exchange.respond(&response)
+            }
+            Sasl::Ask(question) => {
+                let (info, gate) = (Arc::clone(&session.info), Arc::clone(&session.service.gate));
+                match gate.sasl(&info, question, &session.security.addresses).await {
+                    Ok(Answer::Verifiers(verifiers)) => exchange.verifiers(verifiers),
+                    Ok(Answer::Login(login)) => return Ok(entered(session, *login)),
+                    Err(error) => match exchange.refused() {
+                        Some(step) => {
+                            refused = Some(error);
+                            step
+                        }
+                        None => return failed(session, Fail::Login(error)),
+                    },
+                }
+            }
+            Sasl::Fail(failure) => return failed(session, refused.map_or_else(|| reason(failure), Fail::Login)),
+        };
+    }
 }
 
-/// Sends an empty challenge and takes the client's line.
-async fn ask(session: &mut Session) -> Result<Zeroizing<Vec<u8>>, Fail> {
+fn reason(failure: Failure) -> Fail {
+    match failure {
+        Failure::Syntax(text) => Fail::Bad(text),
+        Failure::Credentials => Fail::Login(pli_gate::AuthError::Failed),
+        Failure::OtherIdentity => Fail::No(Some(Code::AuthorizationFailed), "You may not act for another account"),
+        Failure::Binding => Fail::No(Some(Code::Cannot), "This kind of channel binding is not offered"),
+        Failure::Unavailable => Fail::Login(pli_gate::AuthError::Unavailable),
+    }
+}
+
+/// Sends a challenge and takes the client's line.
+async fn ask(session: &mut Session, challenge: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fail> {
     // RFC 9051 §6.2.2: a challenge without content is `+ ` and the line's end.
-    session.wire.out.continuation("");
+    session.wire.out.continuation_base64(challenge);
     session.wire.flush().await?;
     session.wire.framer.expect_line();
     loop {
         match session.wire.step() {
             Step::Line(line) => {
                 let line = Zeroizing::new(line);
+                let line = line.trim_ascii();
                 // RFC 9051 §6.2.2: `*` gives the exchange up, and the session goes on.
-                if line.trim_ascii() == b"*" {
+                if line == b"*" {
                     return Err(Fail::Bad("Given up"));
                 }
-                return decode_base64(line.trim_ascii()).map(Zeroizing::new).ok_or(Fail::Bad("Not Base64"));
+                return match decode_base64(line) {
+                    Some(response) => Ok(Zeroizing::new(response)),
+                    None => Err(not_base64(session, line)),
+                };
             }
             Step::Refused(..) => return Err(Fail::Bad("Line too long")),
             _ => {}
@@ -47,22 +86,13 @@ async fn ask(session: &mut Session) -> Result<Zeroizing<Vec<u8>>, Fail> {
     }
 }
 
-/// RFC 4616 §2: authzid NUL authcid NUL password.
-fn read_plain(response: &[u8]) -> Result<(&str, &str), Fail> {
-    let failed = || Fail::Login(pli_gate::AuthError::Failed);
-    let mut parts = response.split(|&b| b == 0);
-    let (Some(authz), Some(user), Some(password), None) = (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(Fail::Bad("Not a PLAIN response"));
-    };
-    let text = |bytes| std::str::from_utf8(bytes).map_err(|_| failed());
-    let (authz, user, password) = (text(authz)?, text(user)?, text(password)?);
-    if user.is_empty() {
-        return Err(failed());
+/// A line that is no response. eM Client gives an exchange up with LOGOUT (clients.md): a command in the place of a response
+/// ends the exchange, and is carried out.
+fn not_base64(session: &mut Session, line: &[u8]) -> Fail {
+    let mut words = line.split(|&b| b == b' ');
+    let is_logout = words.nth(1).is_some_and(|verb| verb.eq_ignore_ascii_case(b"LOGOUT")) && words.next().is_none();
+    if is_logout {
+        session.wire.put_back(line);
     }
-    // clients.md 23: the same name as both identities is usual; acting for another account is not offered.
-    if !authz.is_empty() && !authz.eq_ignore_ascii_case(user) {
-        return Err(Fail::No(Some(Code::AuthorizationFailed), "You may not act for another account"));
-    }
-    Ok((user, password))
+    Fail::Bad("Not Base64")
 }

@@ -4,7 +4,6 @@ use pli_types::Action;
 
 use crate::fail::{Fail, Reply};
 use crate::session::Session;
-use crate::state::State;
 
 pub async fn close(session: &mut Session) -> Result<Reply, Fail> {
     let open = session.open()?;
@@ -17,12 +16,12 @@ pub async fn close(session: &mut Session) -> Result<Reply, Fail> {
             Err(error) => return Err(error.into()),
         }
     }
-    session.state = State::Authenticated { login: open.login };
+    session.deselect(open.login);
     Ok(Reply::ok("Closed"))
 }
 
 pub fn unselect(session: &mut Session) -> Result<Reply, Fail> {
     let login = session.login()?;
-    session.state = State::Authenticated { login };
+    session.deselect(login);
     Ok(Reply::ok("Unselected"))
 }

@@ -6,7 +6,6 @@ use pli_types::{Action, MailboxName};
 use super::find;
 use crate::fail::{Fail, Reply};
 use crate::session::Session;
-use crate::state::State;
 
 pub async fn run(session: &mut Session, name: &MailboxName) -> Result<Reply, Fail> {
     if name.is_inbox() {
@@ -24,6 +23,6 @@ fn leave(session: &mut Session, mailbox: pli_types::MailboxId) {
     if session.selected().is_some_and(|open| open.mailbox == mailbox)
         && let Ok(login) = session.login()
     {
-        session.state = State::Authenticated { login };
+        session.deselect(login);
     }
 }

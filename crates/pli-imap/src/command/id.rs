@@ -15,6 +15,7 @@ pub fn run(session: &mut Session, fields: Option<Vec<(String, Option<String>)>>)
         if let State::Authenticated { login } | State::Selected { login, .. } = &mut session.state {
             let mut named = pli_gate::Login::clone(login);
             named.session = Arc::new(SessionInfo { client: Some(client), ..SessionInfo::clone(&named.session) });
+            named.presence.set_info(&named.session);
             *login = Arc::new(named);
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pli_imap_proto::Status;
 
 use crate::fail::{Fail, Reply};
-use crate::session::{AUTOLOGOUT, SHUTDOWN, Session, Wait};
+use crate::session::{AUTOLOGOUT, ENDED, SHUTDOWN, Session, Wait};
 use crate::state::State;
 use crate::wire::Step;
 
@@ -41,6 +41,7 @@ pub async fn run(session: &mut Session) -> Result<Reply, Fail> {
             Woken::KeepAlive => session.wire.out.untagged(Status::Ok, None, "Still here"),
             Woken::Wait(Wait::Gone) => return Err(Fail::Io(std::io::ErrorKind::UnexpectedEof.into())),
             Woken::Wait(Wait::Shutdown) => return end(session, SHUTDOWN).await,
+            Woken::Wait(Wait::Ended) => return end(session, ENDED).await,
             Woken::Wait(Wait::Timeout) => return end(session, AUTOLOGOUT).await,
         }
     }

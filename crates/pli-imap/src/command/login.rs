@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use pli_crypto::SecretString;
+use pli_gate::Login;
 use pli_imap_proto::{Code, Hidden, Status};
 use zeroize::Zeroizing;
 
@@ -21,24 +22,27 @@ pub async fn run(session: &mut Session, user: Vec<u8>, password: Hidden) -> Resu
     log_in(session, user, &SecretString::from(password)).await
 }
 
-/// The end of LOGIN and of AUTHENTICATE.
-pub async fn log_in(session: &mut Session, user: &str, password: &SecretString) -> Result<Reply, Fail> {
+async fn log_in(session: &mut Session, user: &str, password: &SecretString) -> Result<Reply, Fail> {
     let info = Arc::clone(&session.info);
     let gate = Arc::clone(&session.service.gate);
     match gate.authenticate(&info, user, password).await {
-        Ok(login) => {
-            session.info = Arc::clone(&login.session);
-            session.state = State::Authenticated { login: Arc::new(login) };
-            session.wire.framer.set_narrow(false);
-            // RFC 9051 §6.2.2: the capabilities may differ now, so they are told at once.
-            Ok(Reply::ok_code(ReplyCode::Capability(session.capabilities().to_owned()), "Logged in"))
-        }
+        Ok(login) => Ok(entered(session, login)),
         Err(error) => failed(session, Fail::Login(error)),
     }
 }
 
+/// The state after login.
+pub fn entered(session: &mut Session, login: Login) -> Reply {
+    login.presence.attach(&session.handle);
+    session.info = Arc::clone(&login.session);
+    session.state = State::Authenticated { login: Arc::new(login) };
+    session.wire.framer.set_narrow(false);
+    // RFC 9051 §6.2.2: the capabilities may differ now, so they are told at once.
+    Reply::ok_code(ReplyCode::Capability(session.capabilities()), "Logged in")
+}
+
 /// Counts a failure; the last one ends the session.
-fn failed(session: &mut Session, fail: Fail) -> Result<Reply, Fail> {
+pub fn failed(session: &mut Session, fail: Fail) -> Result<Reply, Fail> {
     if let State::NotAuthenticated { failures } = &mut session.state {
         *failures = failures.saturating_add(1);
         if *failures >= session.service.config.login_failures_max {

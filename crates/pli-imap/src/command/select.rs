@@ -66,6 +66,7 @@ pub async fn run(
     if let Some(qresync) = qresync {
         resynchronise(session, reader, &selected, &qresync)?;
     }
+    login.presence.set_selected(Some(mailbox.name.as_str()));
     session.state = State::Selected { login, selected: Box::new(selected) };
     Ok(if read_only {
         Reply::ok_code(ReplyCode::Plain(Code::ReadOnly), "Examined")
@@ -81,7 +82,7 @@ fn leave(session: &mut Session) -> Result<Arc<Login>, Fail> {
         // RFC 7162 §3.2.11: what follows is about the new mailbox.
         session.wire.out.untagged(Status::Ok, Some(Code::Closed), "Previous mailbox closed");
     }
-    session.state = State::Authenticated { login: Arc::clone(&login) };
+    session.deselect(Arc::clone(&login));
     Ok(login)
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use pli_crypto::{FileKeyStore, SecretString, hash_password};
 use pli_directory::{Directory, Profile};
 use pli_gate::{Gate, Target};
-use pli_imap::{ImapConfig, ImapService, Peer};
+use pli_imap::{ImapConfig, ImapService, Peer, Security};
 use pli_io::{Clock, Env, RealClock};
 use pli_store::{IndexEngine, NewAccount, QuotaLimit, Store, StoreOptions};
 use pli_types::{Action, Address, ByteCount, MailboxName, SessionId, SessionInfo, SpecialUse, TlsInfo};
@@ -113,7 +113,7 @@ impl Server {
     }
     pub async fn connect_over(&self, tls: Option<TlsInfo>) -> Client {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
-        let peer = Peer { id: SessionId(7), address: "127.0.0.1:5".parse().ok(), tls };
+        let peer = Peer { id: SessionId(7), address: "127.0.0.1:5".parse().ok(), tls, security: Security::default() };
         tokio::spawn(Arc::clone(&self.service).serve(theirs, peer));
         let mut client = Client { stream: ours, got: Vec::new(), tag: 0 };
         let greeting = client.line().await;

@@ -92,6 +92,7 @@ impl Txn<'_> {
             self.clear_mailbox(id, &mut state, &mailbox)?;
         }
         self.drop_search_segments(id)?;
+        self.drop_app_passwords(id)?;
         for (key, _) in self.list::<MailboxName>(&keys::subscriptions(id))? {
             self.delete(key);
         }

@@ -3,6 +3,7 @@
 
 mod append;
 mod copy;
+mod credential;
 mod directory;
 mod expunge;
 mod flags;

@@ -1,5 +1,6 @@
 //! Rows: what the index holds, with their keys and forms. See `docs/store-format.md` for each field.
 
+pub(crate) mod credential;
 pub(crate) mod directory;
 pub(crate) mod key;
 pub(crate) mod log;
@@ -151,6 +152,8 @@ tables! {
     KeyAge = 0x18,
     /// account: removed, its own secret still to be destroyed
     Erasing = 0x19,
+    /// account, number: a password of one device
+    AppPassword = 0x1a,
     /// account, mailbox
     Mailbox = 0x20,
     /// account, HMAC of a name → mailbox
@@ -232,6 +235,12 @@ pub(crate) mod keys {
     }
     pub(crate) fn erasing(id: AccountId) -> Key {
         Key::new(Table::Erasing).u64(id.get())
+    }
+    pub(crate) fn app_passwords(account: AccountId) -> Key {
+        Key::new(Table::AppPassword).u64(account.get())
+    }
+    pub(crate) fn app_password(account: AccountId, id: u32) -> Key {
+        app_passwords(account).u32(id)
     }
     pub(crate) fn mailboxes(account: AccountId) -> Key {
         Key::new(Table::Mailbox).u64(account.get())

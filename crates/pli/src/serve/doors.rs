@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pli_gate::Gate;
-use pli_imap::{ImapService, Peer};
+use pli_imap::{ImapService, Peer, Security};
 use pli_io::Env;
 use pli_net::{BindError, ConnectionLimits, Listener, ServeOptions, Shutdown, TlsConfig};
 use pli_smtp::{Role, SmtpService};
@@ -132,8 +132,9 @@ impl Doors {
     fn imap(&self, listener: Listener, options: ServeOptions, service: Arc<ImapService>) {
         let random = Arc::clone(&self.env.random);
         self.shutdown.tracker().spawn(pli_net::serve(listener, options, move |connection, _| {
-            let peer =
-                Peer { id: SessionId(random.next_u64()), address: Some(connection.peer()), tls: connection.tls() };
+            let security = Security { binding: connection.binding(), ..Security::default() };
+            let id = SessionId(random.next_u64());
+            let peer = Peer { id, address: Some(connection.peer()), tls: connection.tls(), security };
             Arc::clone(&service).serve(connection, peer)
         }));
     }
