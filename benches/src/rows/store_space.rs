@@ -188,9 +188,8 @@ struct Space {
 
 impl Space {
     fn of(bench: &Bench, dir: &Path) -> Result<Self, Failure> {
-        let stat = bench.store.stat()?;
         Ok(Self {
-            original: stat.original_bytes.max(1),
+            original: bench.store.bodies()?.1.max(1),
             files: disk_bytes(dir)?,
             log: disk_bytes(&dir.join("segments"))?,
             index: disk_bytes(&dir.join("index"))?,

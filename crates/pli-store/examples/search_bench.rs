@@ -95,7 +95,7 @@ impl Bench {
             self.set("index_written_bytes_a_message", (after.log_bytes - before.log_bytes) as f64 / messages as f64);
         }
         self.set("index_plain_bytes_a_message", after.search_bytes as f64 / messages as f64);
-        self.set("original_bytes_a_message", after.original_bytes as f64 / messages as f64);
+        self.set("original_bytes_a_message", after.message_bytes as f64 / messages as f64);
     }
 
     /// Milliseconds of one search, and how many messages it found, may have found and does not know.

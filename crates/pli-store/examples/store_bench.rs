@@ -181,7 +181,7 @@ async fn main() {
             percentile(&latencies, 0.99),
             count as f64 / groups as f64,
             (after.log_bytes - before.log_bytes) as f64 / 1e6 / seconds,
-            (after.log_bytes - before.log_bytes) as f64 / (after.original_bytes - before.original_bytes) as f64,
+            (after.log_bytes - before.log_bytes) as f64 / (after.message_bytes - before.message_bytes) as f64,
         );
     }
     reading(&bench).await;

@@ -380,12 +380,10 @@ pub enum QueueChange {
 pub struct StoreStat {
     /// Accounts.
     pub accounts: u64,
-    /// Message rows.
+    /// Messages of all accounts, as quotas count them.
     pub messages: u64,
-    /// Bodies.
-    pub bodies: u64,
-    /// Original bytes of all bodies.
-    pub original_bytes: u64,
+    /// Their bytes, as quotas count them: a body that several accounts have counts in each.
+    pub message_bytes: u64,
     /// Bytes of search segments, as they are before compression.
     pub search_bytes: u64,
     /// Log segments.

@@ -113,7 +113,7 @@ fn what_was_expunged_is_read_and_comes_back_byte_for_byte() {
         let used = open.store.quota(ana).unwrap();
         assert_eq!((used.messages_used, used.bytes_used.get()), (2, (first.len() + second.len()) as u64));
         // One body each, as ever.
-        assert_eq!(open.store.stat().unwrap().bodies, 2);
+        assert_eq!(open.store.bodies().unwrap().0, 2);
         open.check();
         drop(open);
         let open = world.open();
