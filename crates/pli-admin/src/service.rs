@@ -251,6 +251,7 @@ fn failed(error: StoreError) -> Failure {
         StoreError::Keys(pli_crypto::CryptoError::Unsupported(_)) => ErrorKind::Refused,
         StoreError::Damaged(_) | StoreError::Keys(_) => ErrorKind::Damaged,
         StoreError::DiskFull
+        | StoreError::NoFiles
         | StoreError::Stopped(_)
         | StoreError::Rebuilding
         | StoreError::Index(_)

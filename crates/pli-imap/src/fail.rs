@@ -145,9 +145,11 @@ fn store_reply(error: &StoreError) -> Reply {
         }
         StoreError::Keys(_) => (Some(Code::Unavailable), "The keys for this are not open"),
         StoreError::DiskFull => (Some(Code::Unavailable), "The server is out of space, try later"),
-        StoreError::Stopped(_) | StoreError::Rebuilding | StoreError::Index(_) | StoreError::Io(_) => {
-            (Some(Code::Unavailable), "Temporarily unavailable, try later")
-        }
+        StoreError::NoFiles
+        | StoreError::Stopped(_)
+        | StoreError::Rebuilding
+        | StoreError::Index(_)
+        | StoreError::Io(_) => (Some(Code::Unavailable), "Temporarily unavailable, try later"),
         StoreError::NoQueueRow(_) | StoreError::WrongPermit => (Some(Code::ServerBug), "Internal error, reported"),
     };
     Reply::no(code, text(words))
@@ -195,6 +197,7 @@ pub const fn level(fail: &Fail) -> Level {
             | StoreError::WrongPermit
             | StoreError::Stopped(_)
             | StoreError::DiskFull
+            | StoreError::NoFiles
             | StoreError::Io(_)
             | StoreError::Keys(_)
             | StoreError::NoQueueRow(_) => Level::ERROR,

@@ -183,3 +183,9 @@ impl DiskFile for RealFile {
         }
     }
 }
+/// Whether no more files can be opened now, by this process or on this machine: EMFILE, ENFILE.
+#[must_use]
+pub fn is_out_of_files(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+}

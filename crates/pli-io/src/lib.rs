@@ -13,7 +13,7 @@ pub mod sim;
 use std::sync::Arc;
 
 pub use clock::{Clock, RealClock};
-pub use disk::{Disk, DiskFile, DiskSpace, OpenMode, RealDisk};
+pub use disk::{Disk, DiskFile, DiskSpace, OpenMode, RealDisk, is_out_of_files};
 pub use random::{Random, RealRandom};
 pub use resolver::{DnsResolver, MxHost, ResolveError, Resolver, ResolverConfig, StaticResolver};
 

@@ -165,6 +165,8 @@ struct World {
     name_changes: Vec<NameChange>,
     faults: Vec<(Fault, u64)>,
     space: Option<u64>,
+    /// No file can be opened: EMFILE.
+    out_of_files: bool,
     power: bool,
     generation: u64,
     next_handle: u64,
@@ -214,6 +216,9 @@ impl World {
                 Err(eio("no power"))
             }
         }
+    }
+    fn may_open(&self) -> io::Result<()> {
+        if self.out_of_files { Err(rustix::io::Errno::MFILE.into()) } else { Ok(()) }
     }
     /// The same for calls that do nothing when they fail.
     fn whole_call(&mut self, what: &'static str, path: &Path) -> io::Result<()> {
@@ -378,6 +383,10 @@ impl SimDisk {
     pub fn set_space(&self, bytes: Option<u64>) {
         self.0.lock().space = bytes;
     }
+    /// While it is so, no file and no folder can be opened: the process has as many as it may.
+    pub fn set_out_of_files(&self, out: bool) {
+        self.0.lock().out_of_files = out;
+    }
     /// The power goes now.
     pub fn crash(&self) {
         self.0.lock().power = false;
@@ -434,6 +443,7 @@ impl Disk for SimDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         let mut world = self.0.lock();
         world.whole_call("open", path)?;
+        world.may_open()?;
         let number = match (world.look_up(path), mode) {
             (Ok(_), OpenMode::CreateNew) => return Err(io::Error::from(io::ErrorKind::AlreadyExists)),
             (Ok(number), _) => number,
@@ -489,6 +499,7 @@ impl Disk for SimDisk {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut world = self.0.lock();
         world.whole_call("sync folder", dir)?;
+        world.may_open()?;
         if let Some(fault) = world.strike(Operation::Sync) {
             return Err(eio(if fault == Fault::Crash { "no power" } else { "sync" }));
         }

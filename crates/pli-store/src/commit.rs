@@ -278,6 +278,10 @@ impl Committer {
                 tracing::error!("the disk is full");
                 StoreError::DiskFull
             }
+            WriteError::NoFiles => {
+                tracing::error!("no file can be opened, the limit of open files is reached");
+                StoreError::NoFiles
+            }
             WriteError::Failed(error) => self.engine.stop(error.to_string()),
         }
     }
@@ -359,6 +363,7 @@ impl Drop for LastWords {
 fn copy(error: &StoreError) -> StoreError {
     match error {
         StoreError::DiskFull => StoreError::DiskFull,
+        StoreError::NoFiles => StoreError::NoFiles,
         StoreError::Stopped(reason) => StoreError::Stopped(reason.clone()),
         other => StoreError::Stopped(other.to_string()),
     }

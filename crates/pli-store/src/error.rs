@@ -57,6 +57,9 @@ pub enum StoreError {
     /// The disk is full; nothing was changed.
     #[error("the disk is full")]
     DiskFull,
+    /// The limit of open files is reached; nothing was changed.
+    #[error("no file can be opened, the limit of open files is reached")]
+    NoFiles,
     /// The log failed; the store takes no more commits until it is opened again.
     #[error("the store has stopped taking changes: {0}")]
     Stopped(String),

@@ -86,6 +86,34 @@ fn a_full_disk_refuses_and_recovers() {
 }
 
 #[test]
+fn at_the_limit_of_open_files_it_refuses_and_goes_on_when_that_is_over() {
+    let world = World::sim(8, keystore());
+    let disk = world.disk.clone().unwrap();
+    let open = world.create();
+    let ana = block_on(async {
+        let ana = open.account("ana@example.org", QuotaLimit::default()).await;
+        // Each group needs a segment of its own.
+        open.store.set_segment_bytes_max(1);
+        open.deliver(&[ana], &message("before", 500)).await.unwrap();
+        disk.set_out_of_files(true);
+        for n in 0..5 {
+            let refused = open.deliver(&[ana], &message(&format!("refused{n}"), 500)).await;
+            assert!(matches!(refused, Err(StoreError::NoFiles)), "{refused:?}");
+        }
+        open.store.condition().unwrap();
+        disk.set_out_of_files(false);
+        open.deliver(&[ana], &message("after", 500)).await.unwrap();
+        open.check();
+        open.store.close();
+        ana
+    });
+    drop(open);
+    let open = world.open();
+    open.check();
+    assert_eq!(open.mailbox(ana, "INBOX").messages, 2);
+}
+
+#[test]
 fn after_a_failed_write_or_sync_nothing_is_taken_until_it_is_opened_again() {
     for fault in [Fault::Write, Fault::ShortWrite, Fault::Sync] {
         let world = World::sim(2, keystore());

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pli_io::Env;
+use pli_io::{Env, is_out_of_files};
 use pli_types::UnixMillis;
 
 use super::frame::{ALIGN, FRAME_HEADER_BYTES, FrameHeader, FrameKind, chain, frame_bytes, link};
@@ -39,6 +39,9 @@ pub(crate) enum WriteError {
     /// No room; the log is as it was before.
     #[error("no room")]
     Full,
+    /// No file can be opened now; the log is as it was before.
+    #[error("no file can be opened")]
+    NoFiles,
     /// Nothing is known of what reached the disk: no more commits. A sync that finds no room is such an error too.
     #[error(transparent)]
     Failed(io::Error),
@@ -95,8 +98,12 @@ impl LogWriter {
     fn start_segment(&mut self, now: UnixMillis) -> Result<Current, WriteError> {
         let number = self.next_number;
         let made = Segment::create(&*self.env.disk, &self.dir, &self.keys, number, self.previous, self.base, now);
-        let segment =
-            made.map_err(|error| if is_full(&error) { WriteError::Full } else { WriteError::Failed(error) })?;
+        // Nothing stands in it yet, and the next attempt makes it anew: whatever there was no room for is no loss.
+        let segment = made.map_err(|error| match error {
+            error if is_full(&error) => WriteError::Full,
+            error if is_out_of_files(&error) => WriteError::NoFiles,
+            error => WriteError::Failed(error),
+        })?;
         self.next_number = number.saturating_add(1);
         let hash = segment.header_hash;
         let at = Position { segment: number, offset: SEGMENT_START, sequence: self.sequence, frames: 0, hash };
