@@ -218,6 +218,44 @@ fn a_second_server_and_the_command_line_beside_it() {
     assert_eq!(findings["ok"], true, "{findings}");
 }
 
+/// A command that has the store open for a moment must not keep a server from starting.
+#[test]
+fn a_start_waits_for_a_command_that_has_the_store() {
+    let mut server = Server::start();
+    server.signal("TERM");
+    assert_eq!(server.ended(), 0, "{}", server.log());
+    let lock = std::fs::File::open(server.path("store/lock")).unwrap();
+    let hold = || rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    let serve = |log: &str| {
+        Command::new(env!("CARGO_BIN_EXE_pli"))
+            .args(["serve", "--config", &server.config()])
+            .stdout(Stdio::piped())
+            .stderr(std::fs::File::create(server.dir.path().join(log)).unwrap())
+            .spawn()
+            .unwrap()
+    };
+    let waits = |log: &str| {
+        let log = server.dir.path().join(log);
+        server.until("it waits", || std::fs::read_to_string(&log).unwrap().contains("waiting for the store"));
+    };
+    hold();
+    let mut child = serve("second");
+    waits("second");
+    assert_eq!(child.try_wait().unwrap(), None);
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::Unlock).unwrap();
+    let mut ready = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    assert!(ready.starts_with("ready "), "{ready}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // Told to end while it waits, it ends.
+    hold();
+    let mut child = serve("third");
+    waits("third");
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
 /// The index made again by the running server, then by the command alone, from one engine to the other.
 #[test]
 fn the_index_is_made_again() {

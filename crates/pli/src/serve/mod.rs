@@ -24,7 +24,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{Global, Serve};
 use crate::config::{self, Loaded};
-use crate::failure::{CANNOT_CREATE, CONFIG, Failure, IO, SOFTWARE};
+use crate::failure::{CANNOT_CREATE, CONFIG, Failure, IO, SOFTWARE, TEMPORARY};
 use crate::instance::Instance;
 use crate::logging::{self, Level};
 use crate::{output, process};
@@ -38,6 +38,9 @@ const KEYS_AGAIN: Duration = Duration::from_secs(60);
 /// Between two compactions in the background, and how much each moves in a second.
 const COMPACT_EVERY: Duration = Duration::from_secs(3600);
 const COMPACT_BYTES_PER_SECOND: u64 = 20 << 20;
+/// A store that somebody else has open is tried so often, with a pause between.
+const IN_USE_TRIES: u32 = 15;
+const IN_USE_PAUSE: Duration = Duration::from_millis(200);
 /// What blocking work gets at the very end.
 const RUNTIME_END: Duration = Duration::from_secs(5);
 
@@ -72,7 +75,7 @@ async fn serve(loaded: Loaded, passphrase: Option<SecretString>, level: Level) -
     let mut signals = Signals::new()?;
     let tls = doors::tls(&loaded)?;
     let bound = doors::bind(&loaded)?;
-    let instance = Instance::open(&loaded, passphrase.as_ref())?;
+    let Some(instance) = open(&loaded, passphrase.as_ref(), &mut signals).await? else { return Ok(()) };
     drop(passphrase);
     let (gate, env) = (Arc::clone(&instance.gate), instance.env.clone());
     let shutdown = Shutdown::new();
@@ -95,6 +98,31 @@ async fn serve(loaded: Loaded, passphrase: Option<SecretString>, level: Level) -
     tracing::info!("ending");
     end(&gate, bound, &shutdown, &mut signals).await;
     Ok(())
+}
+
+/// Opens the store. A command that has it for a moment is waited for, a few seconds at most: whoever starts servers does
+/// not try again at an exit code of its own. `None`: told to end meanwhile.
+async fn open(
+    loaded: &Loaded,
+    passphrase: Option<&SecretString>,
+    signals: &mut Signals,
+) -> Result<Option<Instance>, Failure> {
+    let mut tries = IN_USE_TRIES;
+    loop {
+        match Instance::open(loaded, passphrase) {
+            Err(failure) if failure.code == TEMPORARY && tries > 0 => {
+                if tries == IN_USE_TRIES {
+                    tracing::info!(reason = failure.message, "waiting for the store");
+                }
+            }
+            opened => return opened.map(Some),
+        }
+        tries -= 1;
+        tokio::select! {
+            () = signals.end() => return Ok(None),
+            () = tokio::time::sleep(IN_USE_PAUSE) => {}
+        }
+    }
 }
 
 /// Signals that the server heeds.
