@@ -59,8 +59,6 @@ fn an_administrator_looks_at_the_past() {
         assert_eq!(uids(&found), [1, 2]);
         assert_eq!(found["messages"][0]["flags"], serde_json::json!(["\\Flagged"]));
         assert!(!found.to_string().contains("The text of"), "{found}");
-        let shown = instance.pli(&["store", "at", &at, "--account", address, "cat", "INBOX", "1"]).good();
-        assert_eq!(shown.as_bytes(), message("one"));
         let table = instance.pli(&["store", "at", &at, "--account", address, "list"]).good();
         assert!(table.contains("INBOX") && table.contains(address), "{table}");
         // The same without a server.
@@ -68,16 +66,10 @@ fn an_administrator_looks_at_the_past() {
             instance.stop();
         }
     }
-    let folder = tempfile::tempdir().unwrap();
-    let dir = folder.path().join("out");
-    let words = ["store", "at", &at, "--account", address, "export", "INBOX", dir.to_str().unwrap()];
-    instance.pli(&words).good();
-    assert_eq!(std::fs::read(dir.join("1.eml")).unwrap(), message("one"));
-    assert_eq!(std::fs::read(dir.join("2.eml")).unwrap(), message("two"));
     // Everybody's, the two accounts of the start among them.
     assert!(json(&instance, &["store", "at", &at]).as_array().unwrap().len() >= 3);
     let events = instance.pli(&["audit", "tail", "-n", "100", "--json"]).good();
-    assert!(events.matches("\"inspect\"").count() >= 6, "{events}");
+    assert!(events.matches("\"inspect\"").count() >= 5, "{events}");
 
     for (words, code) in [
         (vec!["store", "at", "yesterday"], CODE_USAGE),
@@ -85,7 +77,9 @@ fn an_administrator_looks_at_the_past() {
         (vec!["store", "at", "2999-01-01 10h", "--account", address], CODE_NO_INPUT),
         (vec!["store", "at", "1999-01-01 10h", "--account", address], CODE_NO_INPUT),
         (vec!["store", "at", &at, "--account", address, "messages", "Nowhere"], CODE_NO_INPUT),
-        (vec!["store", "at", &at, "--account", address, "cat", "INBOX", "9"], CODE_NO_INPUT),
+        // What messages say is their owner's: there is no such command.
+        (vec!["store", "at", &at, "--account", address, "cat", "INBOX", "1"], CODE_USAGE),
+        (vec!["store", "at", &at, "--account", address, "export", "INBOX", "out"], CODE_USAGE),
         (vec!["store", "at", &at, "--account", "nobody@example.org"], CODE_NO_INPUT),
     ] {
         let ran = instance.pli(&words);

@@ -201,17 +201,6 @@ pub enum Request {
         /// Which mailbox.
         mailbox: String,
     },
-    /// One message as it was, in base64.
-    StoreAtMessage {
-        /// Whose.
-        address: Address,
-        /// When, in milliseconds since 1970.
-        time: UnixMillis,
-        /// In which mailbox.
-        mailbox: String,
-        /// Which.
-        uid: u32,
-    },
     /// Puts mailboxes of an account back to what they were; what came later is moved aside.
     StoreRewind {
         /// Whose.

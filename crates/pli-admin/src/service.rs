@@ -125,9 +125,6 @@ impl AdminService {
             Request::StoreAtMessages { address, time, mailbox } => {
                 call.store_at_messages(&address, time, &mailbox).await
             }
-            Request::StoreAtMessage { address, time, mailbox, uid } => {
-                call.store_at_message(&address, time, &mailbox, uid).await
-            }
             Request::StoreRewind { address, time, mailbox, label, dry_run } => {
                 call.store_rewind(past::Rewind { address, time, mailbox, label, dry_run }).await
             }

@@ -43,7 +43,6 @@ impl Class {
             | Action::SessionEnd
             | Action::AuditRead
             | Action::Inspect
-            | Action::InspectContent
             | Action::Rewind
             | Action::Verify
             | Action::Compact

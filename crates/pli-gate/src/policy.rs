@@ -197,7 +197,6 @@ pub const TABLE: &[Row] = &[
     admin(Action::SetQuota, ADMIN_SYSTEM, AuditLevel::Event),
     admin(Action::AuditRead, ADMIN, AuditLevel::Event),
     admin(Action::Inspect, ADMIN, AuditLevel::Event),
-    admin(Action::InspectContent, ADMIN, AuditLevel::Event),
     admin(Action::Rewind, ADMIN, AuditLevel::Event),
     admin(Action::Verify, ADMIN_SYSTEM, AuditLevel::Event),
     admin(Action::Repair, ADMIN_SYSTEM, AuditLevel::Event),

@@ -20,7 +20,7 @@ fn admitted(world: &World, actor: Actor) -> Vec<Action> {
     Action::ALL.iter().copied().filter(|action| world.gate.admit(&session, *action, &target).is_ok()).collect()
 }
 
-const ADMINISTRATION: [Action; 22] = [
+const ADMINISTRATION: [Action; 21] = [
     Action::GetQuota,
     Action::QueueRead,
     Action::QueueChange,
@@ -37,7 +37,6 @@ const ADMINISTRATION: [Action; 22] = [
     Action::SetQuota,
     Action::AuditRead,
     Action::Inspect,
-    Action::InspectContent,
     Action::Rewind,
     Action::Verify,
     Action::KeyRotate,

@@ -31,7 +31,7 @@ use crate::store::Store;
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// Actions whose permits open a moment.
-const PAST_ACTIONS: &[Action] = &[Action::Past, Action::Inspect, Action::InspectContent, Action::Rewind];
+const PAST_ACTIONS: &[Action] = &[Action::Past, Action::Inspect, Action::Rewind];
 
 /// An account's mailboxes and messages as they were. It never changes.
 pub struct Moment {

@@ -42,13 +42,11 @@ pub(crate) const READ_ACTIONS: &[Action] = &[
     Action::Past,
     Action::Restore,
     Action::Inspect,
-    Action::InspectContent,
 ];
 /// Those that reach what a message says of itself.
-const SUMMARY_ACTIONS: &[Action] =
-    &[Action::FetchMetadata, Action::FetchContent, Action::Search, Action::InspectContent];
+const SUMMARY_ACTIONS: &[Action] = &[Action::FetchMetadata, Action::FetchContent, Action::Search];
 /// Those that reach its bytes.
-const BODY_ACTIONS: &[Action] = &[Action::FetchContent, Action::Search, Action::InspectContent];
+const BODY_ACTIONS: &[Action] = &[Action::FetchContent, Action::Search];
 
 /// Reading the mail of one account, under a permit.
 #[derive(Clone, Copy)]

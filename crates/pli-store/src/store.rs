@@ -261,10 +261,9 @@ impl Store {
 
     // ---- reading an account's mail ----
 
-    /// Opens an account's keys for a session that has authenticated (permit for `Login`), or for an administrator who
-    /// reads a message of the past (`InspectContent`).
+    /// Opens an account's keys for a session that has authenticated (permit for `Login`).
     pub fn open_keys(&self, permit: &Permit) -> Result<Opened> {
-        self.opened_keys(owner(permit, &[Action::Login, Action::InspectContent], None)?)
+        self.opened_keys(owner(permit, &[Action::Login], None)?)
     }
     pub(crate) fn opened_keys(&self, account: AccountId) -> Result<Opened> {
         let engine = self.engine();

@@ -102,8 +102,6 @@ actions! {
     AuditRead => "audit-read",
     /// List an account's mailboxes and messages as they were, without what they say, as an administrator.
     Inspect => "inspect",
-    /// Read a message of an account as it was, as an administrator.
-    InspectContent => "inspect-content",
     /// Put an account's mailboxes back to a moment of the past.
     Rewind => "rewind",
     /// Verify the store or the audit log.

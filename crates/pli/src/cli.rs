@@ -420,20 +420,6 @@ pub enum AtCommand {
         /// Which.
         mailbox: String,
     },
-    /// One message, byte for byte, on standard output.
-    Cat {
-        /// In which mailbox.
-        mailbox: String,
-        /// Which.
-        uid: u32,
-    },
-    /// All messages of a mailbox into a folder, a file each (UID.eml).
-    Export {
-        /// Which.
-        mailbox: String,
-        /// The folder, which must not be there yet.
-        dir: PathBuf,
-    },
 }
 
 /// `pli key …`

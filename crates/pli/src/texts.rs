@@ -130,7 +130,6 @@ texts! {
     Flags: "flags", "marques";
     Restored: "came back", "revenus";
     Aside: "set aside", "mis de côté";
-    Exported: "{} messages in {}", "{} messages dans {}";
     NotWhole: "a part of the log that this moment is made of is damaged: something may be missing", "une partie du journal dont ce moment est fait est endommagée : il peut manquer quelque chose";
     NothingDone: "a dry run: nothing was done; what came later would go to {}", "essai : rien n'a été fait ; ce qui est venu après irait dans {}";
     LaterIn: "what came later is in {}", "ce qui est venu après est dans {}";

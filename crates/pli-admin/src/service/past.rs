@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use pli_audit::Event;
 use pli_store::{Account, Mailbox, Moment, Permit};
-use pli_types::{Action, Address, MailboxName, SystemFlag, Uid, UnixMillis};
+use pli_types::{Action, Address, MailboxName, SystemFlag, UnixMillis};
 use serde_json::{Value, json};
 
 use super::{Call, Result, blocking, failed};
@@ -63,29 +61,6 @@ impl Call<'_> {
             Ok(messages)
         });
         Ok(json!({ "address": account.address, "time": time, "mailbox": mailbox, "messages": messages.await? }))
-    }
-
-    /// One message as it was.
-    pub(super) async fn store_at_message(
-        &self,
-        address: &Address,
-        time: UnixMillis,
-        mailbox: &str,
-        uid: u32,
-    ) -> Result {
-        let (_, moment, permit) = self.moment(address, time, Action::InspectContent).await?;
-        let row = self.mailbox_then(&permit, &moment, mailbox)?;
-        let uid = Uid::new(uid);
-        // Recorded before anything is shown.
-        self.looked(&permit, time, |event| event.mailbox(row.id, row.uid_validity).uid(uid)).await?;
-        let store = self.store().clone();
-        let bytes = blocking(move || {
-            let keys = store.open_keys(&permit)?;
-            let reader = store.read_past(&permit, &moment)?;
-            let entry = reader.view(row.id)?.snapshot().by_uid(uid).ok_or(pli_store::StoreError::NoMessage)?;
-            reader.body(&keys, entry.email, None)
-        });
-        Ok(json!({ "message": STANDARD.encode(bytes.await?) }))
     }
 
     /// Puts mailboxes of an account back.

@@ -1,21 +1,15 @@
-//! `pli store at TIME list | messages | cat | export`, `pli store rewind`
+//! `pli store at TIME list | messages`, `pli store rewind`
 
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::Path;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use pli_admin::Request;
 use pli_types::{Address, UnixMillis};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::quota::addresses;
 use crate::cli::{AtCommand, Global};
 use crate::config::{self, show_size};
-use crate::failure::{Failure, SOFTWARE, USAGE};
-use crate::link::{Link, ask, with};
-use crate::output::{line, number, table, text, value, when};
+use crate::failure::{Failure, USAGE};
+use crate::link::{ask, with};
+use crate::output::{number, table, text, value, when};
 use crate::texts::Text;
 
 /// What was meant, and its name to the minute.
@@ -49,55 +43,7 @@ pub fn at(global: &Global, time: &str, account: Option<&Address>, what: Option<&
             messages(global, &ask(global, request)?);
             Ok(())
         }
-        Some(AtCommand::Cat { mailbox, uid }) => {
-            let address = whose()?;
-            let bytes = with(global, async |link| message(link, &address, time, mailbox, *uid).await)?;
-            // A reader that has gone is no error.
-            let _ = std::io::stdout().lock().write_all(&bytes);
-            Ok(())
-        }
-        Some(AtCommand::Export { mailbox, dir }) => export(global, &whose()?, time, mailbox, dir),
     }
-}
-
-async fn message(
-    link: &mut Link,
-    address: &Address,
-    time: UnixMillis,
-    mailbox: &str,
-    uid: u32,
-) -> Result<Vec<u8>, Failure> {
-    let request = Request::StoreAtMessage { address: address.clone(), time, mailbox: mailbox.to_owned(), uid };
-    let answer = link.call(request).await?;
-    let text = answer.pointer("/message").and_then(Value::as_str).unwrap_or_default();
-    STANDARD.decode(text).map_err(|error| Failure::new(SOFTWARE, error.to_string()))
-}
-
-fn export(global: &Global, address: &Address, time: UnixMillis, mailbox: &str, dir: &Path) -> Result<(), Failure> {
-    let count = with(global, async |link| {
-        let request = Request::StoreAtMessages { address: address.clone(), time, mailbox: mailbox.to_owned() };
-        let answer = link.call(request).await?;
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(dir)
-            .map_err(|error| Failure::file("make the folder", dir, &error))?;
-        let mut count = 0_u64;
-        for found in answer.pointer("/messages").and_then(Value::as_array).into_iter().flatten() {
-            let Some(uid) = number(found, "/uid").and_then(|uid| u32::try_from(uid).ok()) else { continue };
-            let bytes = message(link, address, time, mailbox, uid).await?;
-            let path = dir.join(format!("{uid}.eml"));
-            let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-            file.and_then(|mut file| file.write_all(&bytes)).map_err(|error| Failure::file("write", &path, &error))?;
-            count += 1;
-        }
-        Ok(count)
-    })?;
-    if global.json {
-        value(&json!({ "messages": count, "dir": dir }));
-    } else {
-        line(&Text::Exported.with(global.language(), &[&count.to_string(), &dir.display().to_string()]));
-    }
-    Ok(())
 }
 
 fn list(global: &Global, answers: Vec<Value>) {
