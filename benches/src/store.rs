@@ -178,7 +178,15 @@ impl Bench {
     /// Leave, as the gate gives it.
     pub fn permit(&self, action: Action, account: Option<AccountId>, audited: bool) -> Permit {
         let session = Arc::clone(&self.session);
-        self.mint.permit(Grant { action, session, account, mailbox: None, rule: "bench", audited })
+        self.mint.permit(Grant {
+            action,
+            session,
+            account,
+            mailbox: None,
+            rights: pli_types::Rights::ALL,
+            rule: "bench",
+            audited,
+        })
     }
     /// A new account of this name.
     pub async fn account(&self, name: &str) -> Result<AccountId, Failure> {

@@ -35,6 +35,9 @@ impl Class {
             | Action::AccountChange
             | Action::AccountRemove
             | Action::AliasChange
+            | Action::SharedChange
+            | Action::GroupChange
+            | Action::SetServerMetadata
             | Action::DomainChange
             | Action::SetQuota
             | Action::PasswordChange
@@ -48,7 +51,7 @@ impl Class {
             | Action::Compact
             | Action::Repair
             | Action::Operate => Self::Administration,
-            Action::KeyRotate => Self::Key,
+            Action::KeyRotate | Action::OpenShared => Self::Key,
             _ => Self::Protocol,
         }
     }

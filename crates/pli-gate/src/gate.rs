@@ -7,7 +7,7 @@ use pli_audit::Event;
 use pli_directory::{Directory, Profile, Route};
 use pli_io::{Clock, RealClock};
 use pli_store::{Account, Grant, Mint, Permit, Quota, Store, StoreError};
-use pli_types::{AccountId, Action, Actor, Address, ByteCount, MailboxId, SessionId, SessionInfo};
+use pli_types::{AccountId, Action, Actor, Address, ByteCount, MailboxId, Rights, SessionId, SessionInfo};
 
 use crate::Refusal;
 use crate::limits::{REFUSAL_EACH, REFUSALS_BURST};
@@ -143,30 +143,38 @@ impl Gate {
 
     fn decide(&self, session: &Arc<SessionInfo>, action: Action, target: &Target) -> Result<Permit, Refusal> {
         let Some(row) = row(action) else { return Err(Refusal::NoRight) };
-        let account = self.check_who(session, row, target)?;
+        let (account, rights) = self.check_who(session, row, target)?;
         if row.quota == QuotaEffect::Reserve
             && let Some(account) = account
         {
             self.check_quota(account, target.adds)?;
         }
-        Ok(self.grant(session, action, account, target.mailbox, Some(row)))
+        Ok(self.grant_with(session, action, account, target.mailbox, Some(row), rights))
     }
 
-    /// Whether the row lets the actor; returns on whose mail.
-    fn check_who(&self, session: &SessionInfo, row: &Row, target: &Target) -> Result<Option<AccountId>, Refusal> {
+    /// Whether the row lets the actor; returns on whose mail, and with which rights.
+    fn check_who(
+        &self,
+        session: &SessionInfo,
+        row: &Row,
+        target: &Target,
+    ) -> Result<(Option<AccountId>, Rights), Refusal> {
         let has = |who| row.who.contains(&who);
+        let all = |account| Ok((account, Rights::ALL));
         match session.actor {
             Actor::Account(own) if has(Who::Owner) => {
-                // Mail of others, by rights that they give, comes with ACL.
-                if target.account.is_some_and(|a| a != own) {
-                    return Err(Refusal::NoRight);
-                }
                 self.check_owner(own, row)?;
-                Ok(Some(own))
+                match target.account {
+                    Some(account) if account != own => {
+                        let rights = self.check_others(own, account, row, target.mailbox)?;
+                        Ok((Some(account), rights))
+                    }
+                    _ => all(Some(own)),
+                }
             }
-            Actor::Admin(_) if has(Who::Admin) => Ok(target.account),
-            Actor::System if has(Who::System) => Ok(target.account),
-            _ if has(Who::Anyone) => Ok(target.account),
+            Actor::Admin(_) if has(Who::Admin) => all(target.account),
+            Actor::System if has(Who::System) => all(target.account),
+            _ if has(Who::Anyone) => all(target.account),
             Actor::Anonymous => Err(Refusal::NotAuthenticated),
             _ => Err(Refusal::NoRight),
         }
@@ -200,7 +208,7 @@ impl Gate {
         }
     }
 
-    fn owner(&self, id: AccountId) -> Result<(Account, Profile), Refusal> {
+    pub(crate) fn owner(&self, id: AccountId) -> Result<(Account, Profile), Refusal> {
         // An account removed while its session stands has no right left.
         let account = self.store.account(id).map_err(|e| unavailable(&e))?.ok_or(Refusal::NoRight)?;
         let Some(profile) = self.directory.profile_of(&account) else {
@@ -241,11 +249,24 @@ impl Gate {
         mailbox: Option<MailboxId>,
         row: Option<&'static Row>,
     ) -> Permit {
+        self.grant_with(session, action, account, mailbox, row, Rights::ALL)
+    }
+
+    fn grant_with(
+        &self,
+        session: &Arc<SessionInfo>,
+        action: Action,
+        account: Option<AccountId>,
+        mailbox: Option<MailboxId>,
+        row: Option<&'static Row>,
+        rights: Rights,
+    ) -> Permit {
         self.mint.permit(Grant {
             action,
             session: Arc::clone(session),
             account,
             mailbox,
+            rights,
             rule: row.map_or("none", |r| r.rule),
             audited: row.is_none_or(|r| r.audit == AuditLevel::Event),
         })

@@ -14,6 +14,7 @@ pub mod policy;
 mod refusal;
 mod sasl;
 mod sessions;
+mod sharing;
 mod throttle;
 
 pub use gate::{Gate, Target};
@@ -21,3 +22,4 @@ pub use login::{AuthError, Login, LoginSettings};
 pub use refusal::Refusal;
 pub use sasl::Answer;
 pub use sessions::{Handle, Method, Presence, Present, Which};
+pub use sharing::{Other, Space, is_shareable};

@@ -188,6 +188,11 @@ impl Gate {
     ) -> Result<Login, AuthError> {
         let Some(account) = attempt.found.clone() else { return Err(AuthError::Failed) };
         self.logins.throttle.lock().succeeded(&attempt.name, attempt.ip, self.clock.monotonic());
+        if self.store.sharing().map_or(true, |sharing| sharing.is_shared(account.id)) {
+            // It has no password; whatever else may let somebody in does not let him in there.
+            self.note_failure(session, Some(&account), AuthError::Failed, "a shared account");
+            return Err(AuthError::Failed);
+        }
         if account.suspended {
             self.note_failure(session, Some(&account), AuthError::Suspended, "suspended");
             return Err(AuthError::Suspended);

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use pli_types::Action;
+use pli_types::{Action, Rights};
 
 /// Who may do something. A row names one or several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,32 @@ pub enum ProfileRight {
     Submission,
     /// `relay = true`
     Relay,
+}
+
+/// The rights that make an action possible on another's mailbox (RFC 4314 §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// Nobody but the owner.
+    Never,
+    /// All of these.
+    All(Rights),
+    /// One of these at least.
+    Any(Rights),
+    /// All of the first, and one of the others.
+    Both(Rights, Rights),
+}
+
+impl Others {
+    /// Whether these rights are enough.
+    #[must_use]
+    pub const fn allows(self, rights: Rights) -> bool {
+        match self {
+            Self::Never => false,
+            Self::All(needed) => rights.has(needed),
+            Self::Any(needed) => rights.has_any(needed),
+            Self::Both(all, any) => rights.has(all) && rights.has_any(any),
+        }
+    }
 }
 
 /// What an action does to quota.
@@ -90,6 +116,8 @@ pub struct Row {
     pub who: &'static [Who],
     /// What the owner's profile must allow.
     pub profile: ProfileRight,
+    /// What others need to do it on a mailbox that is not theirs.
+    pub others: Others,
     /// What it does to quota.
     pub quota: QuotaEffect,
     /// What it is counted against.
@@ -103,22 +131,33 @@ pub struct Row {
 const IMAP_NO: &str = "`NO [NOPERM]`, before login `BAD`";
 const ADMIN_NO: &str = "exit code 77 (`EX_NOPERM`)";
 
-/// A row on which only the owner may act, over IMAP.
-const fn mail(action: Action, quota: QuotaEffect, audit: AuditLevel) -> Row {
+/// A row on which the owner may act, over IMAP, and others by right.
+const fn mail(action: Action, others: Others, quota: QuotaEffect, audit: AuditLevel) -> Row {
     let refusal = if matches!(quota, QuotaEffect::Reserve) { "`NO [OVERQUOTA]`; `NO [NOPERM]`" } else { IMAP_NO };
     let who = &[Who::Owner];
-    Row { action, rule: action.name(), who, profile: ProfileRight::Imap, quota, rate: RateClass::None, audit, refusal }
+    let (profile, rate) = (ProfileRight::Imap, RateClass::None);
+    Row { action, rule: action.name(), who, profile, others, quota, rate, audit, refusal }
 }
 
 /// A row of administration.
 const fn admin(action: Action, who: &'static [Who], audit: AuditLevel) -> Row {
     let (profile, quota, rate) = (ProfileRight::None, QuotaEffect::None, RateClass::None);
-    Row { action, rule: action.name(), who, profile, quota, rate, audit, refusal: ADMIN_NO }
+    let others = Others::Never;
+    Row { action, rule: action.name(), who, profile, others, quota, rate, audit, refusal: ADMIN_NO }
 }
 
 const ADMIN: &[Who] = &[Who::Admin];
 const ADMIN_SYSTEM: &[Who] = &[Who::Admin, Who::System];
 const OWNER_ADMIN: &[Who] = &[Who::Owner, Who::Admin];
+
+const FLAGS: Rights = Rights::SEEN.with(Rights::WRITE).with(Rights::TRASH);
+const MOVE: Rights = Rights::READ.with(Rights::TRASH).with(Rights::EXPUNGE);
+const ANNOTATE: Others = Others::Both(
+    Rights::LOOKUP,
+    Rights::READ.with(Rights::SEEN).with(Rights::WRITE).with(Rights::INSERT).with(Rights::POST),
+);
+
+use Others::{All, Any, Never};
 
 /// One row for each action.
 pub const TABLE: &[Row] = &[
@@ -127,35 +166,59 @@ pub const TABLE: &[Row] = &[
         rule: "login",
         who: &[Who::Anyone],
         profile: ProfileRight::None,
+        others: Never,
         quota: QuotaEffect::None,
         rate: RateClass::Login,
         audit: AuditLevel::Event,
         refusal: "`NO [AUTHENTICATIONFAILED]`; `535 5.7.8`, slowed down `454 4.7.0`",
     },
-    Row { who: &[Who::Owner, Who::System], ..mail(Action::Logout, QuotaEffect::None, AuditLevel::Event) },
-    mail(Action::List, QuotaEffect::None, AuditLevel::Session),
-    mail(Action::Select, QuotaEffect::None, AuditLevel::Session),
-    mail(Action::FetchMetadata, QuotaEffect::None, AuditLevel::Session),
-    mail(Action::FetchContent, QuotaEffect::None, AuditLevel::Session),
-    mail(Action::Search, QuotaEffect::None, AuditLevel::Session),
-    mail(Action::Store, QuotaEffect::None, AuditLevel::Session),
-    mail(Action::Append, QuotaEffect::Reserve, AuditLevel::Event),
-    mail(Action::Copy, QuotaEffect::None, AuditLevel::Event),
-    mail(Action::Move, QuotaEffect::None, AuditLevel::Event),
-    mail(Action::Expunge, QuotaEffect::Release, AuditLevel::Event),
-    mail(Action::Create, QuotaEffect::None, AuditLevel::Event),
-    mail(Action::Delete, QuotaEffect::Release, AuditLevel::Event),
-    mail(Action::Rename, QuotaEffect::None, AuditLevel::Event),
-    mail(Action::Subscribe, QuotaEffect::None, AuditLevel::Session),
-    Row { who: OWNER_ADMIN, ..mail(Action::GetQuota, QuotaEffect::None, AuditLevel::None) },
-    mail(Action::Past, QuotaEffect::None, AuditLevel::Session),
+    Row { who: &[Who::Owner, Who::System], ..mail(Action::Logout, Never, QuotaEffect::None, AuditLevel::Event) },
+    mail(Action::List, All(Rights::LOOKUP), QuotaEffect::None, AuditLevel::Session),
+    mail(Action::Status, All(Rights::READ), QuotaEffect::None, AuditLevel::Session),
+    mail(Action::Select, All(Rights::READ), QuotaEffect::None, AuditLevel::Session),
+    mail(Action::FetchMetadata, All(Rights::READ), QuotaEffect::None, AuditLevel::Session),
+    // Of another's mail each message is recorded, besides.
+    mail(Action::FetchContent, All(Rights::READ), QuotaEffect::None, AuditLevel::Session),
+    mail(Action::Search, All(Rights::READ), QuotaEffect::None, AuditLevel::Session),
+    // Which flags change is what the permit's rights say.
+    mail(Action::Store, Any(FLAGS), QuotaEffect::None, AuditLevel::Session),
+    mail(Action::MarkSeen, All(Rights::SEEN), QuotaEffect::None, AuditLevel::Session),
+    mail(Action::Append, All(Rights::INSERT), QuotaEffect::Reserve, AuditLevel::Event),
+    mail(Action::Copy, All(Rights::READ), QuotaEffect::None, AuditLevel::Event),
+    // The store takes what is made anew from the quota of the mailbox's account.
+    Row {
+        refusal: "`NO [OVERQUOTA]`; `NO [NOPERM]`",
+        ..mail(Action::CopyInto, All(Rights::INSERT), QuotaEffect::None, AuditLevel::Event)
+    },
+    // RFC 6851 §4.2: what COPY, STORE of \Deleted and EXPUNGE need together.
+    mail(Action::Move, All(MOVE), QuotaEffect::None, AuditLevel::Event),
+    mail(Action::Expunge, All(Rights::EXPUNGE), QuotaEffect::Release, AuditLevel::Event),
+    // The right on the nearest mailbox above.
+    mail(Action::Create, All(Rights::CREATE), QuotaEffect::None, AuditLevel::Event),
+    mail(Action::Delete, All(Rights::DELETE), QuotaEffect::Release, AuditLevel::Event),
+    mail(Action::Rename, All(Rights::DELETE), QuotaEffect::None, AuditLevel::Event),
+    mail(Action::Subscribe, Never, QuotaEffect::None, AuditLevel::Session),
+    Row { who: OWNER_ADMIN, ..mail(Action::GetQuota, All(Rights::READ), QuotaEffect::None, AuditLevel::None) },
+    mail(Action::OpenShared, All(Rights::READ), QuotaEffect::None, AuditLevel::Event),
+    mail(Action::GetAcl, All(Rights::ADMINISTER), QuotaEffect::None, AuditLevel::None),
+    mail(Action::SetAcl, All(Rights::ADMINISTER), QuotaEffect::None, AuditLevel::Event),
+    // RFC 5464 §3.3
+    mail(Action::GetMetadata, ANNOTATE, QuotaEffect::None, AuditLevel::None),
+    mail(Action::SetPrivate, ANNOTATE, QuotaEffect::None, AuditLevel::Event),
+    mail(Action::SetMetadata, All(Rights::LOOKUP.with(Rights::WRITE)), QuotaEffect::None, AuditLevel::Event),
+    Row { refusal: IMAP_NO, ..admin(Action::SetServerMetadata, ADMIN, AuditLevel::Event) },
+    mail(Action::Past, Never, QuotaEffect::None, AuditLevel::Session),
     // The store takes what is made anew from the quota; what is still there costs nothing.
-    Row { refusal: "`NO [OVERQUOTA]`; `NO [NOPERM]`", ..mail(Action::Restore, QuotaEffect::None, AuditLevel::Event) },
+    Row {
+        refusal: "`NO [OVERQUOTA]`; `NO [NOPERM]`",
+        ..mail(Action::Restore, Never, QuotaEffect::None, AuditLevel::Event)
+    },
     Row {
         action: Action::Deliver,
         rule: "deliver",
         who: &[Who::Anyone],
         profile: ProfileRight::None,
+        others: Never,
         quota: QuotaEffect::Reserve,
         rate: RateClass::None,
         audit: AuditLevel::Event,
@@ -166,6 +229,7 @@ pub const TABLE: &[Row] = &[
         rule: "submit",
         who: &[Who::Owner],
         profile: ProfileRight::Submission,
+        others: Never,
         quota: QuotaEffect::None,
         rate: RateClass::Submit,
         audit: AuditLevel::Event,
@@ -176,6 +240,7 @@ pub const TABLE: &[Row] = &[
         rule: "relay",
         who: &[Who::Owner, Who::System],
         profile: ProfileRight::Relay,
+        others: Never,
         quota: QuotaEffect::None,
         rate: RateClass::None,
         audit: AuditLevel::Event,
@@ -192,6 +257,8 @@ pub const TABLE: &[Row] = &[
     admin(Action::SessionList, ADMIN, AuditLevel::None),
     admin(Action::SessionEnd, ADMIN, AuditLevel::Event),
     admin(Action::AccountRemove, ADMIN, AuditLevel::Event),
+    admin(Action::SharedChange, ADMIN, AuditLevel::Event),
+    admin(Action::GroupChange, ADMIN, AuditLevel::Event),
     admin(Action::AliasChange, ADMIN, AuditLevel::Event),
     admin(Action::DomainChange, ADMIN, AuditLevel::Event),
     admin(Action::SetQuota, ADMIN_SYSTEM, AuditLevel::Event),
@@ -212,6 +279,10 @@ pub fn row(action: Action) -> Option<&'static Row> {
     TABLE.iter().find(|r| r.action == action)
 }
 
+fn one_of(rights: Rights) -> String {
+    rights.to_string().chars().map(String::from).collect::<Vec<_>>().join(" or ")
+}
+
 /// The docs page.
 #[must_use]
 pub fn markdown() -> String {
@@ -219,9 +290,11 @@ pub fn markdown() -> String {
         "# Policy\n\n\
          What each action needs and leaves behind. Generated from `crates/pli-gate/src/policy.rs` by `pli docs policy`; \
          a test compares them.\n\n\
-         \"Owner\" is an authenticated account on its own mail, as far as its profile allows. Refusals are recorded too, \
-         a bounded number of them each second.\n\n\
-         | action | who | profile | quota | counted | recorded | refusal |\n| --- | --- | --- | --- | --- | --- | --- |\n",
+         \"Owner\" is an authenticated account on its own mail, as far as its profile allows. On a mailbox of another it \
+         needs the rights named under \"others need\" (RFC 4314), which the mailbox's list gives, or being a member of a \
+         shared account. Refusals are recorded too, a bounded number of them each second.\n\n\
+         | action | who | profile | others need | quota | counted | recorded | refusal |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for row in TABLE {
         let who: Vec<_> = row.who.iter().map(|w| w.word()).collect();
@@ -230,6 +303,12 @@ pub fn markdown() -> String {
             ProfileRight::Imap => "`imap`",
             ProfileRight::Submission => "`submission`",
             ProfileRight::Relay => "`relay`",
+        };
+        let others = match row.others {
+            Never => String::from("–"),
+            All(rights) => rights.to_string(),
+            Any(rights) => one_of(rights),
+            Others::Both(all, any) => format!("{all} and {}", one_of(any)),
         };
         let quota = match row.quota {
             QuotaEffect::None => "–",
@@ -249,7 +328,7 @@ pub fn markdown() -> String {
         // Writing to a String does not fail.
         let _ = writeln!(
             out,
-            "| {} | {} | {profile} | {quota} | {rate} | {audit} | {} |",
+            "| {} | {} | {profile} | {others} | {quota} | {rate} | {audit} | {} |",
             row.action.name(),
             who.join(", "),
             row.refusal

@@ -11,6 +11,9 @@ pub enum Refusal {
     /// The right is missing.
     #[error("you may not do this")]
     NoRight,
+    /// The right is missing, and that to know of the mailbox too: it is answered as if there were none.
+    #[error("no such mailbox")]
+    Hidden,
     /// The account is suspended.
     #[error("the account is suspended")]
     Suspended,
@@ -35,6 +38,7 @@ impl Refusal {
         match self {
             Self::NotAuthenticated => "not-authenticated",
             Self::NoRight => "no-right",
+            Self::Hidden => "hidden",
             Self::Suspended => "suspended",
             Self::OverQuota { never: false } => "over-quota",
             Self::OverQuota { never: true } => "over-quota-ever",

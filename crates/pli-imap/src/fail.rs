@@ -167,6 +167,7 @@ fn refusal_reply(refusal: Refusal) -> Reply {
     let (code, words) = match refusal {
         Refusal::NotAuthenticated => (Code::NoPerm, "Log in first"),
         Refusal::NoRight => (Code::NoPerm, "You may not do this"),
+        Refusal::Hidden => (Code::NonExistent, "No such mailbox"),
         Refusal::Suspended => (Code::ContactAdmin, "The account is suspended"),
         Refusal::OverQuota { never: true } => (Code::OverQuota, "The message is larger than the quota"),
         Refusal::OverQuota { never: false } => (Code::OverQuota, "Quota exceeded"),

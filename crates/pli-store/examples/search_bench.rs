@@ -41,6 +41,7 @@ impl Bench {
             session: Arc::clone(&self.session),
             account,
             mailbox: None,
+            rights: pli_types::Rights::ALL,
             rule: "bench",
             audited: true,
         })
@@ -205,6 +206,7 @@ async fn main() {
         session: Arc::clone(&session),
         account,
         mailbox: None,
+        rights: pli_types::Rights::ALL,
         rule: "bench",
         audited: true,
     };

@@ -24,7 +24,15 @@ struct Bench {
 impl Bench {
     fn permit(&self, action: Action, account: Option<AccountId>, audited: bool) -> Permit {
         let session = Arc::clone(&self.session);
-        self.mint.permit(Grant { action, session, account, mailbox: None, rule: "bench", audited })
+        self.mint.permit(Grant {
+            action,
+            session,
+            account,
+            mailbox: None,
+            rights: pli_types::Rights::ALL,
+            rule: "bench",
+            audited,
+        })
     }
     async fn deliver(&self, account: AccountId, raw: Bytes) {
         let local = vec![LocalRecipient {

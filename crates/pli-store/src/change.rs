@@ -13,7 +13,8 @@ use crate::model::{
     AccountChange, Alias, AppendMessage, Appended, Copied, Delivered, Delivery, FlagMode, Flagged, Mailbox, NewAccount,
     Quota,
 };
-use crate::ops::{Envelope, LocalPlace, NewEntry, RemotePlace, allowed, owner};
+use crate::model_sharing::Member;
+use crate::ops::{By, Change, Envelope, LocalPlace, NewEntry, RemotePlace, allowed, owner};
 use crate::permit::{Committed, Permit};
 use crate::store::Store;
 use crate::txn::Txn;
@@ -39,6 +40,15 @@ impl Store {
     /// Makes an account with its keys, INBOX and the mailboxes given.
     pub async fn create_account(&self, permit: Permit, new: NewAccount) -> Result<Committed<AccountId>> {
         allowed(&permit, &[Action::AccountCreate], None)?;
+        self.make_account(permit, new, None).await
+    }
+    /// An account with its keys; a shared one if there are members, be it none so far.
+    pub(crate) async fn make_account(
+        &self,
+        permit: Permit,
+        new: NewAccount,
+        members: Option<Vec<Member>>,
+    ) -> Result<Committed<AccountId>> {
         if self.account_by_key(&new.address.key())?.is_some() {
             return Err(StoreError::Exists(new.address.to_string()));
         }
@@ -49,6 +59,9 @@ impl Store {
         let epoch = engine.keystore.create_epoch(&key, &aad, Epoch::at(engine.now()))?;
         self.commit(move |txn| {
             txn.create_account(id, new, &key, &epoch)?;
+            if let Some(members) = members {
+                txn.make_shared(id, members)?;
+            }
             txn.audit(&permit, |event| event.account(id));
             Ok(id)
         })
@@ -186,24 +199,35 @@ impl Store {
         })
         .await
     }
-    /// APPEND and MULTIAPPEND. With opened keys the message key is wrapped at once instead of sealed.
+    /// APPEND and MULTIAPPEND. With opened keys the message key is wrapped at once instead of sealed; who has
+    /// no right to read can put messages in all the same. Flags that the one who acts may not set are left out.
     pub async fn append(
         &self,
         permit: Permit,
-        keys: &Opened,
+        keys: impl Into<Option<&Opened>>,
         mailbox: MailboxId,
         messages: Vec<AppendMessage>,
     ) -> Result<Committed<Appended>> {
         let account = owner(&permit, &[Action::Append], Some(mailbox))?;
         let engine = self.engine();
         let now = engine.now();
-        let epoch = engine.delivery_key(account, now)?.epoch();
-        let secret = keys.epoch(now, epoch, &|epoch| engine.epoch_blob(account, epoch).ok().flatten())?;
+        let public = engine.delivery_key(account, now)?;
+        let epoch = public.epoch();
+        let secret = match keys.into() {
+            Some(keys) => Some(keys.epoch(now, epoch, &|epoch| engine.epoch_blob(account, epoch).ok().flatten())?),
+            None => None,
+        };
+        let by = By::of(&permit);
+        let mut seen = Vec::new();
         let mut entries = Vec::with_capacity(messages.len());
         let mut prepared = Vec::with_capacity(messages.len());
-        for message in messages {
+        for mut message in messages {
             let aad = wrap_aad(engine.keys.id, account, message.prepared.body);
-            let wrap = KeyWrap::Wrapped { epoch, bytes: secret.wrap_key(&message.prepared.key, &aad)? };
+            let wrap = match &secret {
+                Some(secret) => KeyWrap::Wrapped { epoch, bytes: secret.wrap_key(&message.prepared.key, &aad)? },
+                None => public.seal(&message.prepared.key, &aad)?,
+            };
+            seen.push(by.filter(&mut message.flags));
             entries.push(NewEntry {
                 body: message.prepared.body,
                 size: message.prepared.size,
@@ -216,6 +240,9 @@ impl Store {
         self.commit(move |txn| {
             let bodies = prepared.iter().map(|prepared| txn.place_body(prepared)).collect();
             let (uid_validity, uids) = txn.append(account, mailbox, &entries, bodies)?;
+            if let Some(person) = by.person {
+                txn.mark_new(mailbox, person, uids.iter().zip(seen).filter(|(_, seen)| *seen).map(|(uid, _)| *uid))?;
+            }
             txn.audit(&permit, |event| {
                 let event = event.mailbox(mailbox, uid_validity).count("messages", uids.len() as u64);
                 match (uids.as_slice(), prepared.first()) {
@@ -285,9 +312,10 @@ impl Store {
         unchanged_since: Option<ModSeq>,
     ) -> Result<Committed<Flagged>> {
         // FETCH of content sets \Seen by itself (RFC 9051 §6.4.5).
-        let account = owner(&permit, &[Action::Store, Action::FetchContent], Some(mailbox))?;
+        let account = owner(&permit, &[Action::Store, Action::MarkSeen], Some(mailbox))?;
         self.commit(move |txn| {
-            let flagged = txn.change_flags(account, mailbox, &uids, mode, &flags, unchanged_since)?;
+            let change = Change { mode, flags: &flags, unchanged_since };
+            let flagged = txn.change_flags(account, mailbox, &uids, &change, By::of(&permit))?;
             txn.audit(&permit, |event| event.count("messages", flagged.uids.len() as u64));
             Ok(flagged)
         })
@@ -322,11 +350,13 @@ impl Store {
         to: MailboxId,
     ) -> Result<Committed<Copied>> {
         let account = owner(&permit, &[action], None)?;
-        if permit.grant().mailbox.is_some_and(|mailbox| mailbox != from && mailbox != to) {
+        // Between mailboxes of others each needs leave: `copy_across`.
+        if permit.person().is_some() || permit.grant().mailbox.is_some_and(|mailbox| mailbox != from && mailbox != to) {
             return Err(StoreError::WrongPermit);
         }
         self.commit(move |txn| {
-            let (uid_validity, uids) = txn.copy_or_move(account, from, Some(&uids), to, action == Action::Move)?;
+            let (uid_validity, uids) =
+                txn.copy_or_move(account, from, Some(&uids), to, action == Action::Move, By::OWNER)?;
             txn.audit(&permit, |event| event.mailbox(to, uid_validity).count("messages", uids.len() as u64));
             Ok(Copied { uid_validity, uids })
         })
@@ -354,6 +384,15 @@ impl Store {
     pub async fn record(&self, permit: Permit, event: Event) -> Result<Committed<()>> {
         self.commit(move |txn| {
             txn.own.events.push(event);
+            drop(permit);
+            Ok(())
+        })
+        .await
+    }
+    /// The same of several events, in one commit.
+    pub async fn record_all(&self, permit: Permit, events: Vec<Event>) -> Result<Committed<()>> {
+        self.commit(move |txn| {
+            txn.own.events.extend(events);
             drop(permit);
             Ok(())
         })

@@ -242,6 +242,7 @@ impl Committer {
     fn apply(&mut self, pending: &mut Pending, batch_offset: u64, position: Position, bytes: u64) {
         let engine = &self.engine;
         let rows = std::mem::take(&mut pending.rows);
+        let shares = rows.keys().any(crate::sharing::concerns);
         let sealed = rows
             .iter()
             .zip(0_u32..)
@@ -256,6 +257,9 @@ impl Committer {
             engine.rows.fail(&error);
         }
         rows.into_iter().for_each(|(key, value)| self.cache.put(key, value));
+        if shares {
+            engine.forget_sharing();
+        }
         engine.views.publish(std::mem::take(&mut pending.views));
         let mut progress = engine.progress.lock();
         progress.applied = position;

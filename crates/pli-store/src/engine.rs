@@ -31,6 +31,7 @@ use crate::rows::mail::{BodyRow, Globals};
 use crate::rows::{RowStore, decode, keys};
 use crate::salvage::DamagedMessages;
 use crate::search::SearchCache;
+use crate::sharing::SharingCache;
 use crate::store::IndexEngine;
 use crate::views::Views;
 
@@ -123,6 +124,7 @@ pub(crate) struct Engine {
     /// Messages that were found not to open.
     pub(crate) damaged: DamagedMessages,
     pub(crate) search: SearchCache,
+    pub(crate) sharing: SharingCache,
     delivery: Mutex<DeliveryKeys>,
     files: Mutex<HashMap<u32, Arc<dyn DiskFile>>>,
 }
@@ -186,6 +188,7 @@ impl Engine {
             verifying: Mutex::new(()),
             damaged: DamagedMessages::default(),
             search: SearchCache::default(),
+            sharing: SharingCache::default(),
             delivery: Mutex::new(DeliveryKeys::default()),
             files: Mutex::new(HashMap::new()),
         }

@@ -13,6 +13,7 @@
 //!
 //! Read [`permit`](Permit), then [`Store`], then `docs/design/store.md`.
 
+mod across;
 mod audit;
 mod audit_read;
 mod body;
@@ -32,10 +33,12 @@ mod log;
 mod many;
 mod model;
 mod model_keys;
+mod model_sharing;
 mod moment;
 mod open;
 mod ops;
 mod permit;
+mod personal;
 mod queue;
 mod queue_read;
 mod quota;
@@ -47,6 +50,7 @@ mod rows;
 mod salvage;
 mod saved;
 mod search;
+mod sharing;
 mod snapshot;
 mod store;
 mod summary;
@@ -65,6 +69,7 @@ pub use index::faulty::{IndexCall, IndexFault};
 pub use many::Listed;
 pub use model::*;
 pub use model_keys::*;
+pub use model_sharing::{Group, Member, RightsChange, Subject};
 pub use moment::Moment;
 pub use permit::{Committed, Durable, Grant, Mint, Permit};
 pub use read::Reader;
@@ -72,5 +77,6 @@ pub use rebuild::RebuildProgress;
 pub use repair::{RepairOptions, RepairReport};
 pub use salvage::Salvage;
 pub use search::{Found, FuzzyQuery, IndexStep, Ranked, SearchField, Verdict};
+pub use sharing::{Sharing, Standing};
 pub use store::{IndexEngine, Store, StoreOptions};
 pub use view::{CHUNK_ENTRIES, Chunk, Difference, Entry, Snapshot, View};

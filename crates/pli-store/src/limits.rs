@@ -123,3 +123,17 @@ pub(crate) const VERIFY_TRIES_MAX: usize = 3;
 pub(crate) const REPAIR_COMMIT_ROWS: usize = 500;
 /// Wrong rows beyond which the whole index is made again.
 pub(crate) const REPAIR_ROWS_MAX: usize = 10_000;
+/// UIDs of one row of what somebody has seen: three bytes each where mail is read in order.
+pub(crate) const SEEN_BLOCK_UIDS: u32 = 256;
+/// Entries of a mailbox's access control list.
+pub(crate) const ACL_ENTRIES_MAX: usize = 128;
+/// Accounts and groups that are members of a shared account.
+pub(crate) const MEMBERS_MAX: usize = 1000;
+/// Accounts in a group.
+pub(crate) const GROUP_MEMBERS_MAX: usize = 10_000;
+/// Groups.
+pub(crate) const GROUPS_MAX: usize = 10_000;
+/// Annotations of one mailbox or of the server, those of all and those of each account apart.
+pub(crate) const ANNOTATIONS_MAX: usize = 32;
+/// Bytes of one annotation.
+pub(crate) const ANNOTATION_BYTES_MAX: usize = 4096;

@@ -196,10 +196,18 @@ impl Store {
     /// Reads a moment as [`Store::read`] reads the present; the permit is for the same account.
     pub fn read_past<'a>(&'a self, permit: &'a Permit, moment: &'a Moment) -> Result<Reader<'a>> {
         let account = owner(permit, READ_ACTIONS, None)?;
-        if account != moment.account {
+        // The past is its owner's.
+        if account != moment.account || permit.person().is_some() {
             return Err(StoreError::WrongPermit);
         }
-        Ok(Reader { engine: self.engine(), account, action: permit.grant().action, past: Some(moment) })
+        Ok(Reader {
+            engine: self.engine(),
+            account,
+            action: permit.grant().action,
+            past: Some(moment),
+            person: None,
+            only: None,
+        })
     }
     /// Copies messages of a moment into a mailbox of the present. What is still in the account gets one more place, at
     /// no cost; what is gone is made anew, with a new email id, and counts against the quota. \Deleted is left behind.

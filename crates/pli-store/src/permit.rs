@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pli_types::{AccountId, Action, MailboxId, SessionInfo};
+use pli_types::{AccountId, Action, MailboxId, Rights, SessionInfo};
 
 /// What the gate has decided, in full. A plain value; only a [`Mint`] turns it into a [`Permit`].
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct Grant {
     pub account: Option<AccountId>,
     /// On which mailbox, where the action has one.
     pub mailbox: Option<MailboxId>,
+    /// What the actor may do with that mailbox: everything if it is his own.
+    pub rights: Rights,
     /// The policy table's row, for the audit event.
     pub rule: &'static str,
     /// Whether the effect's commit carries an audit event of its own.
@@ -28,6 +30,10 @@ pub struct Permit {
 }
 
 impl Permit {
+    /// Who acts, where it is on another's mail.
+    pub(crate) fn person(&self) -> Option<AccountId> {
+        self.grant.session.account().filter(|actor| self.grant.account.is_some_and(|account| account != *actor))
+    }
     /// The decision behind the permit.
     #[must_use]
     pub const fn grant(&self) -> &Grant {

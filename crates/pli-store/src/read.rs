@@ -13,7 +13,8 @@ use crate::error::{Damaged, StoreError};
 use crate::index::Next;
 use crate::model::{ByteRange, Mailbox, MessageMeta};
 use crate::moment::Moment;
-use crate::rows::mail::{BodyRow, EntryBlock, Expunged, MessageRow};
+use crate::personal::overlay;
+use crate::rows::mail::{BodyRow, EntryBlock, Expunged, MessageRow, StoredEntry};
 use crate::rows::{RowStore, decode, keys};
 use crate::summary;
 use crate::view::{ChunkBuilder, View};
@@ -25,13 +26,16 @@ type Result<T, E = StoreError> = std::result::Result<T, E>;
 pub(crate) const READ_ACTIONS: &[Action] = &[
     Action::Login,
     Action::List,
+    Action::Status,
     Action::Select,
     Action::FetchMetadata,
     Action::FetchContent,
     Action::Search,
     Action::Store,
+    Action::MarkSeen,
     Action::Append,
     Action::Copy,
+    Action::CopyInto,
     Action::Move,
     Action::Expunge,
     Action::Create,
@@ -39,6 +43,8 @@ pub(crate) const READ_ACTIONS: &[Action] = &[
     Action::Rename,
     Action::Subscribe,
     Action::GetQuota,
+    Action::GetAcl,
+    Action::GetMetadata,
     Action::Past,
     Action::Restore,
     Action::Inspect,
@@ -56,6 +62,10 @@ pub struct Reader<'a> {
     pub(crate) action: Action,
     /// The moment that is read; the present if there is none.
     pub(crate) past: Option<&'a Moment>,
+    /// Who reads, where it is another's mail.
+    pub(crate) person: Option<AccountId>,
+    /// The mailbox that the permit is for; of another's mail no other one is opened.
+    pub(crate) only: Option<MailboxId>,
 }
 
 impl Reader<'_> {
@@ -73,13 +83,14 @@ impl Reader<'_> {
     pub fn mailboxes(&self) -> Result<Vec<Mailbox>> {
         let _still = self.engine.apply.read();
         let rows = self.index().list::<Mailbox>(&keys::mailboxes(self.account))?;
-        let mut mailboxes: Vec<Mailbox> = rows.into_iter().map(|(_, mailbox)| mailbox).collect();
+        let mut mailboxes: Vec<Mailbox> =
+            rows.into_iter().map(|(_, mailbox)| self.as_seen(mailbox)).collect::<Result<_>>()?;
         mailboxes.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(mailboxes)
     }
     /// One mailbox.
     pub fn mailbox(&self, id: MailboxId) -> Result<Option<Mailbox>> {
-        self.index().load(&keys::mailbox(self.account, id))
+        self.index().load(&keys::mailbox(self.account, id))?.map(|mailbox| self.as_seen(mailbox)).transpose()
     }
     /// One mailbox by name.
     pub fn mailbox_by_name(&self, name: &MailboxName) -> Result<Option<Mailbox>> {
@@ -101,20 +112,29 @@ impl Reader<'_> {
     pub fn view(&self, mailbox: MailboxId) -> Result<Arc<View>> {
         // Under the lock: no group is applied between the reading and the sharing, and none is missed.
         let _still = self.engine.apply.read();
+        if self.person.is_some() && self.only != Some(mailbox) {
+            return Err(StoreError::WrongPermit);
+        }
         let row = self.mailbox(mailbox)?.ok_or(StoreError::NoMailbox)?;
         if self.past.is_none()
-            && let Some(view) = self.engine.views.get(mailbox)
+            && let Some(view) = self.engine.views.get(mailbox, self.person)
         {
             return Ok(view);
         }
+        let marks = self.marks(mailbox)?;
         let mut builder = ChunkBuilder::new();
         self.index().scan(&keys::entries(mailbox), None, |_, bytes| {
-            decode::<EntryBlock>(&bytes)?.0.iter().for_each(|stored| builder.push(stored.entry));
+            for StoredEntry { entry, .. } in decode::<EntryBlock>(&bytes)?.0 {
+                builder.push(match self.person {
+                    None => entry,
+                    Some(_) => overlay(entry, marks.get(&entry.uid.get()).copied()),
+                });
+            }
             Ok(Next::More)
         })?;
         let snapshot = snapshot(&row, builder);
         // A moment's view never changes, so nobody else needs to know of it.
-        Ok(if self.past.is_some() { View::alone(snapshot) } else { self.engine.views.insert(snapshot) })
+        Ok(if self.past.is_some() { View::alone(snapshot) } else { self.engine.views.insert(snapshot, self.person) })
     }
     /// UIDs expunged after a modseq (RFC 7162 §3.2.10), ascending.
     pub fn expunged_since(&self, mailbox: MailboxId, since: ModSeq) -> Result<Vec<Uid>> {
@@ -148,7 +168,7 @@ impl Reader<'_> {
         })
     }
     /// Opens K3. The first time its seal is to be replaced by a wrap, in a later commit.
-    fn message_key(&self, keys: &Opened, email: EmailId, message: &MessageRow) -> Result<MessageKey> {
+    pub(crate) fn message_key(&self, keys: &Opened, email: EmailId, message: &MessageRow) -> Result<MessageKey> {
         let engine = self.engine;
         let wrap = self.newest_wrap(email, message);
         let aad = wrap_aad(engine.keys.id, self.account, message.body);

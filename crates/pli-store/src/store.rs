@@ -261,9 +261,10 @@ impl Store {
 
     // ---- reading an account's mail ----
 
-    /// Opens an account's keys for a session that has authenticated (permit for `Login`).
+    /// Opens an account's keys for a session that has authenticated (permit for `Login`), or for one who has a right to
+    /// another's mail (`OpenShared`).
     pub fn open_keys(&self, permit: &Permit) -> Result<Opened> {
-        self.opened_keys(owner(permit, &[Action::Login], None)?)
+        self.opened_keys(owner(permit, &[Action::Login, Action::OpenShared], None)?)
     }
     pub(crate) fn opened_keys(&self, account: AccountId) -> Result<Opened> {
         let engine = self.engine();
@@ -288,7 +289,15 @@ impl Store {
     /// Reads the mail of the permit's account.
     pub fn read<'a>(&'a self, permit: &'a Permit) -> Result<Reader<'a>> {
         let account = owner(permit, READ_ACTIONS, None)?;
-        Ok(Reader { engine: self.engine(), account, action: permit.grant().action, past: None })
+        let grant = permit.grant();
+        Ok(Reader {
+            engine: self.engine(),
+            account,
+            action: grant.action,
+            past: None,
+            person: permit.person(),
+            only: grant.mailbox,
+        })
     }
 
     /// Compresses, seals and summarises a message. CPU only, no lock; about 0.3 ms for 20 KB.

@@ -32,6 +32,8 @@ pub(crate) struct ViewChange {
     pub(crate) mailbox: Option<Option<Mailbox>>,
     /// Entries put and removed, by UID.
     pub(crate) entries: BTreeMap<u32, Option<Entry>>,
+    /// \Seen of those whose mailbox it is not: by account and UID, with its modseq.
+    pub(crate) seen: BTreeMap<(AccountId, u32), (bool, ModSeq)>,
 }
 
 /// What operations leave behind: pending until the group is on disk.
@@ -56,6 +58,7 @@ impl Pending {
         for (id, change) in other.views {
             let mine = self.views.entry(id).or_default();
             mine.entries.extend(change.entries);
+            mine.seen.extend(change.seen);
             if change.mailbox.is_some() {
                 mine.mailbox = change.mailbox;
             }

@@ -9,6 +9,7 @@ mod counts;
 mod log;
 mod meter;
 mod rows;
+mod seen;
 mod sort;
 mod uses;
 
@@ -208,6 +209,7 @@ fn decodes(key: Key, value: &[u8]) -> bool {
     use crate::rows::key::{KeyAge, KeyState};
     use crate::rows::log::{DroppedRow, GoneRow, RoundRow};
     use crate::rows::mail::{Expunged, Globals, History};
+    use crate::rows::sharing::{Acl, Annotations, Members, SeenBlock, SeenHead};
     match key.table() {
         None | Some(Table::Position) => false,
         Some(Table::Globals) => Globals::decode(value).is_some(),
@@ -233,6 +235,12 @@ fn decodes(key: Key, value: &[u8]) -> bool {
         Some(Table::Queue) => QueueRow::decode(value).is_some(),
         Some(Table::SearchSegment) => crate::rows::search::SearchRow::decode(value).is_some(),
         Some(Table::ChangedHours) => crate::moment::hours::ChangedHours::decode(value).is_some(),
+        Some(Table::Members) => Members::decode(value).is_some(),
+        Some(Table::Group) => crate::model_sharing::Group::decode(value).is_some(),
+        Some(Table::Acl) => Acl::decode(value).is_some(),
+        Some(Table::SeenHead) => SeenHead::decode(value).is_some(),
+        Some(Table::SeenBlock) => SeenBlock::decode(value).is_some(),
+        Some(Table::Annotations) => Annotations::decode(value).is_some(),
         Some(Table::AuditEntry) => AuditRow::decode(value).is_some(),
         Some(Table::AuditTree) => TreeRow::decode(value).is_some(),
         Some(

@@ -28,8 +28,10 @@ actions! {
     Login => "login",
     /// End of an authenticated session (its record carries the session's counts).
     Logout => "logout",
-    /// List mailboxes and their state (LIST, LSUB, STATUS, NAMESPACE).
+    /// List mailboxes (LIST, LSUB, NAMESPACE), and find them by name.
     List => "list",
+    /// Read the state of a mailbox (STATUS).
+    Status => "status",
     /// Open a mailbox.
     Select => "select",
     /// Read envelopes, structures, flags, sizes.
@@ -40,10 +42,14 @@ actions! {
     Search => "search",
     /// Change flags.
     Store => "store",
+    /// Set \Seen by reading.
+    MarkSeen => "mark-seen",
     /// Add a message by IMAP.
     Append => "append",
-    /// Copy messages to a mailbox.
+    /// Copy messages of a mailbox.
     Copy => "copy",
+    /// Put copies of messages into a mailbox.
+    CopyInto => "copy-into",
     /// Move messages to a mailbox.
     Move => "move",
     /// Remove messages marked deleted.
@@ -58,6 +64,20 @@ actions! {
     Subscribe => "subscribe",
     /// Read quota.
     GetQuota => "get-quota",
+    /// Open the keys of another's mail, by a right that was given.
+    OpenShared => "open-shared",
+    /// Read who may do what with a mailbox.
+    GetAcl => "get-acl",
+    /// Change who may do what with a mailbox.
+    SetAcl => "set-acl",
+    /// Read annotations of a mailbox or of the server.
+    GetMetadata => "get-metadata",
+    /// Change one's own annotations of a mailbox or of the server.
+    SetPrivate => "set-private-metadata",
+    /// Change annotations of a mailbox that others see.
+    SetMetadata => "set-metadata",
+    /// Change annotations of the server that all see.
+    SetServerMetadata => "set-server-metadata",
     /// Look at one's mail as it was at a moment of the past.
     Past => "past",
     /// Copy messages out of the past.
@@ -90,6 +110,10 @@ actions! {
     SessionEnd => "session-end",
     /// Remove an account.
     AccountRemove => "account-remove",
+    /// Add a shared account, or change who its members are.
+    SharedChange => "shared-change",
+    /// Add, change or remove a group of accounts.
+    GroupChange => "group-change",
     /// Add, change or remove an alias.
     AliasChange => "alias-change",
     /// Add or remove a domain.

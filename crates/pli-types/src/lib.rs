@@ -10,6 +10,7 @@ mod address;
 mod flags;
 pub mod ids;
 mod mailbox_name;
+mod rights;
 mod session;
 mod time;
 
@@ -18,5 +19,6 @@ pub use address::{Address, AddressError};
 pub use flags::{FLAGS_MAX_KEYWORDS, FlagSet, Keyword, KeywordError, SystemFlag};
 pub use ids::{AccountId, BodyId, ByteCount, EmailId, MailboxId, ModSeq, QueueId, Uid, UidValidity};
 pub use mailbox_name::{MAILBOX_NAME_BYTES_MAX, MailboxName, MailboxNameError, SpecialUse};
+pub use rights::{Rights, RightsError};
 pub use session::{Actor, Protocol, SessionId, SessionInfo, TlsInfo};
 pub use time::UnixMillis;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use pli_types::{AccountId, MailboxId, Uid, UidValidity};
+use pli_types::{AccountId, MailboxId, SystemFlag, Uid, UidValidity};
 
 use super::append::next_uid;
-use super::{Result, count, translate};
+use super::{By, Result, count, translate};
 use crate::error::StoreError;
 use crate::limits::MESSAGE_COPIES_MAX;
 use crate::rows::keys;
@@ -21,6 +21,7 @@ impl Txn<'_> {
         uids: Option<&[Uid]>,
         to: MailboxId,
         is_move: bool,
+        by: By,
     ) -> Result<(UidValidity, Vec<(Uid, Uid)>)> {
         let mut state = self.state(account)?;
         let mut source = self.mailbox(account, from)?;
@@ -48,7 +49,9 @@ impl Txn<'_> {
                 continue;
             }
             let size = message.map_or(0, |message| message.size);
-            let flags = translate(entry.flags, &source, &mut target)?;
+            // The owner's \Seen is not the copier's to set or to lose.
+            let kept = if by.person.is_some() { by.may() | SystemFlag::Seen.bit() } else { by.may() };
+            let flags = translate(entry.flags & kept, &source, &mut target)?;
             let uid = next_uid(&mut target)?;
             self.append_entry(to, Entry { uid, email: entry.email, modseq, flags })?;
             count(&mut target, flags, size, true);
@@ -56,6 +59,7 @@ impl Txn<'_> {
             sizes.push((*entry, size));
         }
         target.highest_modseq = modseq;
+        self.carry_seen(from, to, &copied, modseq, by)?;
         if is_move {
             // A move within one mailbox gives new UIDs there.
             let source = if from == to { &mut target } else { &mut source };

@@ -69,6 +69,9 @@ impl Txn<'_> {
 
     pub(crate) fn change_account(&mut self, id: AccountId, change: AccountChange) -> Result<()> {
         let mut account: Account = self.load(&keys::account(id))?.ok_or(StoreError::NoAccount(id))?;
+        if matches!(change.password, Some(Some(_))) && self.is_shared(&account)? {
+            return Err(StoreError::Impossible("nobody logs in to a shared account"));
+        }
         set(&mut account.profile, change.profile);
         set(&mut account.display_name, change.display_name);
         set(&mut account.password, change.password);
@@ -93,6 +96,7 @@ impl Txn<'_> {
         }
         self.drop_search_segments(id)?;
         self.drop_app_passwords(id)?;
+        self.forget_sharing(id)?;
         for (key, _) in self.list::<MailboxName>(&keys::subscriptions(id))? {
             self.delete(key);
         }

@@ -32,6 +32,7 @@ impl Txn<'_> {
                 })
             }
         };
+        self.forget_seen(mailbox, uids)?;
         self.put_expunged(mailbox, modseq, uids, &mut history);
         if history.rows > HISTORY_ROWS_MAX || history.uids > HISTORY_UIDS_MAX {
             self.shorten(mailbox, &mut history)?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pli_types::{AccountId, ByteCount, MailboxId, MailboxName, ModSeq, SpecialUse, Uid};
 
-use super::Result;
+use super::{By, Result};
 use crate::error::StoreError;
 use crate::limits::MAILBOXES_MAX;
 use crate::model::Mailbox;
@@ -47,6 +47,7 @@ impl Txn<'_> {
             keywords: Arc::new([]),
         };
         self.put(keys::mailbox_name(self.base.keys, account, mailbox.name.as_str()), &mailbox.id);
+        self.inherit_acl(account, mailbox.id, &mailbox.name)?;
         self.put_mailbox(&mailbox);
         Ok(mailbox)
     }
@@ -107,6 +108,7 @@ impl Txn<'_> {
             self.release_entry(account, state, entry)?;
         }
         self.forget_expunged(mailbox.id)?;
+        self.forget_mailbox_sharing(account, mailbox.id)?;
         self.drop_mailbox(mailbox);
         state.mailboxes = state.mailboxes.saturating_sub(1);
         Ok(())
@@ -137,7 +139,7 @@ impl Txn<'_> {
             self.make_parents(account, &mut state, &to)?;
             let target = self.make_mailbox(account, &mut state, to, None)?;
             self.put_state(account, &state);
-            self.copy_or_move(account, id, None, target.id, true)?;
+            self.copy_or_move(account, id, None, target.id, true, By::OWNER)?;
             return self.mailbox(account, target.id);
         }
         if to.is_below(&mailbox.name) {

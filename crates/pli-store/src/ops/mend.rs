@@ -46,6 +46,7 @@ impl Txn<'_> {
         for mailbox in &mut mailboxes {
             let was = mailbox.clone();
             self.mend_mailbox(mailbox, &mut messages)?;
+            changed.extend(self.mend_seen(mailbox.id)?);
             state.modseq = state.modseq.max(mailbox.highest_modseq.get());
             if *mailbox != was {
                 self.put_mailbox(mailbox);

@@ -1,6 +1,7 @@
 //! What operations do to rows. Each runs in the committer, within a [`Txn`](crate::txn::Txn); what needs CPU (sealing,
 //! compressing, summarising) was done by the caller before.
 
+mod across;
 mod append;
 mod copy;
 mod credential;
@@ -14,11 +15,15 @@ mod mend;
 mod past;
 mod queue;
 mod search;
+mod seen;
+mod sharing;
 
+pub(crate) use across::{End, Resealed};
 pub(crate) use append::{Envelope, LocalPlace, NewEntry, RemotePlace};
+pub(crate) use flags::Change;
 pub(crate) use past::{PastEntry, PastMailbox};
 
-use pli_types::{AccountId, Action, Keyword, MailboxId, SystemFlag};
+use pli_types::{AccountId, Action, FlagSet, Keyword, MailboxId, Rights, SystemFlag};
 
 use crate::error::StoreError;
 use crate::model::Mailbox;
@@ -42,6 +47,52 @@ pub(crate) fn allowed(permit: &Permit, actions: &[Action], account: Option<Accou
     let grant = permit.grant();
     let same_account = grant.account.is_none() || account.is_none() || grant.account == account;
     if actions.contains(&grant.action) && same_account { Ok(()) } else { Err(StoreError::WrongPermit) }
+}
+
+/// In whose name flags change, and which he may change.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct By {
+    /// Who, if the mailbox is not his own: then \Seen is kept for him alone.
+    pub(crate) person: Option<AccountId>,
+    rights: Rights,
+}
+
+impl By {
+    /// The owner, or the server itself.
+    pub(crate) const OWNER: Self = Self { person: None, rights: Rights::ALL };
+
+    pub(crate) fn of(permit: &Permit) -> Self {
+        Self { person: permit.person(), rights: permit.grant().rights }
+    }
+    /// RFC 4314 §4: the flags that he may change, as bits of a flag word.
+    pub(crate) const fn may(self) -> u64 {
+        const SEEN: u64 = SystemFlag::Seen.bit();
+        const DELETED: u64 = SystemFlag::Deleted.bit();
+        let mut bits = 0;
+        if self.rights.has(Rights::SEEN) {
+            bits |= SEEN;
+        }
+        if self.rights.has(Rights::TRASH) {
+            bits |= DELETED;
+        }
+        if self.rights.has(Rights::WRITE) {
+            bits |= !(SEEN | DELETED);
+        }
+        bits
+    }
+    /// Takes out of the flags of a new message those that he may not set, and \Seen where it is his alone; whether that
+    /// was there.
+    pub(crate) fn filter(self, flags: &mut FlagSet) -> bool {
+        flags.system &= self.may();
+        if !self.rights.has(Rights::WRITE) {
+            flags.keywords.clear();
+        }
+        let seen = self.person.is_some() && flags.system & SystemFlag::Seen.bit() != 0;
+        if seen {
+            flags.system &= !SystemFlag::Seen.bit();
+        }
+        seen
+    }
 }
 
 /// Bit of the first keyword in a flag word.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use pli_types::{AccountId, EmailId, MailboxId, MailboxName, ModSeq, SystemFlag, Uid, UidValidity};
 
 use super::append::{charge, next_uid};
-use super::{Result, count, translate};
+use super::{By, Result, count, translate};
 use crate::error::{Damaged, PastError, StoreError};
 use crate::limits::MESSAGE_COPIES_MAX;
 use crate::model::{Mailbox, Rewound};
@@ -118,7 +118,7 @@ impl Txn<'_> {
         let later: Vec<Uid> = present.iter().filter(|e| !then.contains(&e.email)).map(|e| e.uid).collect();
         if !later.is_empty() {
             let target = self.aside(account, aside, name)?;
-            self.copy_or_move(account, id, Some(&later), target, true)?;
+            self.copy_or_move(account, id, Some(&later), target, true, By::OWNER)?;
         }
         let (same, restored) = self.replace_entries(account, id, past)?;
         let mailbox = self.mailbox(account, id)?;

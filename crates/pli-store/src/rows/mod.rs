@@ -7,6 +7,7 @@ pub(crate) mod log;
 pub(crate) mod mail;
 pub(crate) mod queue;
 pub(crate) mod search;
+pub(crate) mod sharing;
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -194,6 +195,18 @@ tables! {
     ChangedHours = 0x59,
     /// account, number: a segment of its search index
     SearchSegment = 0x50,
+    /// account: that it is a shared one, and for whom
+    Members = 0x60,
+    /// HMAC of a name
+    Group = 0x61,
+    /// account, mailbox: who may do what with it
+    Acl = 0x62,
+    /// mailbox, account: what somebody else has seen of it, as a whole
+    SeenHead = 0x63,
+    /// mailbox, account, UID / 256: which messages
+    SeenBlock = 0x64,
+    /// mailbox (0: the server), account (0: for all): annotations
+    Annotations = 0x65,
 }
 
 /// Keys of all rows.
@@ -272,6 +285,36 @@ pub(crate) mod keys {
     }
     pub(crate) fn expunged(mailbox: MailboxId, modseq: ModSeq) -> Key {
         expunges(mailbox).u64(modseq.get())
+    }
+    pub(crate) fn members(account: AccountId) -> Key {
+        Key::new(Table::Members).u64(account.get())
+    }
+    pub(crate) fn group(k: &StoreKeys, name: &str) -> Key {
+        Key::new(Table::Group).raw(&k.name(b"group", name))
+    }
+    pub(crate) fn acls(account: AccountId) -> Key {
+        Key::new(Table::Acl).u64(account.get())
+    }
+    pub(crate) fn acl(account: AccountId, mailbox: MailboxId) -> Key {
+        acls(account).u64(mailbox.get())
+    }
+    pub(crate) fn seen_heads(mailbox: MailboxId) -> Key {
+        Key::new(Table::SeenHead).u64(mailbox.get())
+    }
+    pub(crate) fn seen_head(mailbox: MailboxId, person: AccountId) -> Key {
+        seen_heads(mailbox).u64(person.get())
+    }
+    pub(crate) fn seen_blocks(mailbox: MailboxId, person: AccountId) -> Key {
+        Key::new(Table::SeenBlock).u64(mailbox.get()).u64(person.get())
+    }
+    pub(crate) fn seen_block(mailbox: MailboxId, person: AccountId, block: u32) -> Key {
+        seen_blocks(mailbox, person).u32(block)
+    }
+    pub(crate) fn annotations_of(mailbox: MailboxId) -> Key {
+        Key::new(Table::Annotations).u64(mailbox.get())
+    }
+    pub(crate) fn annotations(mailbox: MailboxId, person: Option<AccountId>) -> Key {
+        annotations_of(mailbox).u64(person.map_or(0, AccountId::get))
     }
     pub(crate) fn history(mailbox: MailboxId) -> Key {
         Key::new(Table::History).u64(mailbox.get())

@@ -195,7 +195,10 @@ impl Check<'_, '_> {
         let counted = (mailbox.messages, mailbox.unseen, mailbox.deleted, mailbox.bytes.get());
         if counted != (count, unseen, deleted, bytes) || mailbox.highest_modseq.get() > state.modseq {
             let what = format!("counted {counted:?}, there are {:?}", (count, unseen, deleted, bytes));
-            found.add("count", place, what);
+            found.add("count", place.clone(), what);
+        }
+        for (_, what) in super::seen::wrong_marks(engine, mailbox.id)? {
+            found.add("count", place.clone(), what);
         }
         Ok(())
     }
@@ -346,7 +349,7 @@ impl Check<'_, '_> {
     pub(super) fn originals(&mut self, account: &Account, keys_of: &Opened) -> Result<()> {
         let engine = self.engine;
         let action = pli_types::Action::FetchContent;
-        let reader = Reader { engine, account: account.id, action, past: None };
+        let reader = Reader { engine, account: account.id, action, past: None, person: None, only: None };
         let mut wrong: HashMap<EmailId, String> = HashMap::new();
         let mut emails: Vec<EmailId> = Vec::new();
         engine.rows.scan(&keys::messages(account.id), None, |key, _| {

@@ -128,6 +128,7 @@ impl Open {
             session: Arc::clone(&self.session),
             account,
             mailbox: None,
+            rights: pli_types::Rights::ALL,
             rule: "test",
             audited: true,
         })
