@@ -71,6 +71,74 @@ pub enum Request {
         #[serde(default)]
         erase: bool,
     },
+    /// Adds a shared account: no password, nobody logs in to it.
+    SharedAdd {
+        /// Its address.
+        address: Address,
+        /// Accounts by address, groups as `group:NAME`.
+        #[serde(default)]
+        members: Vec<String>,
+        /// The same, for those who have all rights.
+        #[serde(default)]
+        owners: Vec<String>,
+        /// Profile; `staff` if none is given.
+        profile: Option<String>,
+        /// Quota; the profile's if none is given.
+        quota: Option<QuotaSetting>,
+        /// Shown name.
+        display_name: Option<String>,
+        /// `fr` or `en`.
+        language: Option<String>,
+    },
+    /// All shared accounts with their members.
+    SharedList,
+    /// One shared account.
+    SharedShow {
+        /// Which.
+        address: Address,
+    },
+    /// Adds a member of a shared account, or says anew what he is.
+    SharedMember {
+        /// Of which.
+        address: Address,
+        /// An address, or `group:NAME`.
+        member: String,
+        /// Has all rights.
+        #[serde(default)]
+        owner: bool,
+        /// May send as if he were the account.
+        #[serde(default)]
+        send_as: bool,
+        /// May send in the account's name, named as the sender.
+        #[serde(default)]
+        send_on_behalf: bool,
+    },
+    /// Removes a member of a shared account.
+    SharedMemberRemove {
+        /// Of which.
+        address: Address,
+        /// An address, or `group:NAME`.
+        member: String,
+    },
+    /// Removes a shared account with its mail and keys.
+    SharedRemove {
+        /// Which.
+        address: Address,
+    },
+    /// Adds a group of accounts, or says anew who is in it.
+    GroupSet {
+        /// Its name.
+        name: String,
+        /// Who is in it.
+        members: Vec<Address>,
+    },
+    /// All groups.
+    GroupList,
+    /// Removes a group, and whatever was given to it.
+    GroupRemove {
+        /// Which.
+        name: String,
+    },
     /// Adds or replaces an alias.
     AliasAdd {
         /// The alias; local part `*` is the domain's catch-all.

@@ -19,6 +19,7 @@ mod queue;
 mod rebuild;
 mod routing;
 mod send;
+mod shared;
 mod store;
 
 type Result<T = Value, E = Failure> = std::result::Result<T, E>;
@@ -96,6 +97,20 @@ impl AdminService {
             }
             Request::AccountSuspend { address, suspended } => call.account_suspend(&address, suspended).await,
             Request::AccountRemove { address, erase } => call.account_remove(&address, erase).await,
+            Request::SharedAdd { address, members, owners, profile, quota, display_name, language } => {
+                let new = shared::NewShared { address, members, owners, profile, quota, display_name, language };
+                call.shared_add(new).await
+            }
+            Request::SharedList => call.shared_list(),
+            Request::SharedShow { address } => call.shared_show(&address),
+            Request::SharedMember { address, member, owner, send_as, send_on_behalf } => {
+                call.shared_member(&address, &member, (owner, send_as, send_on_behalf)).await
+            }
+            Request::SharedMemberRemove { address, member } => call.shared_member_remove(&address, &member).await,
+            Request::SharedRemove { address } => call.shared_remove(&address).await,
+            Request::GroupSet { name, members } => call.group_set(&name, &members).await,
+            Request::GroupList => call.group_list(),
+            Request::GroupRemove { name } => call.group_remove(&name).await,
             Request::AliasAdd { address, targets } => call.alias_add(address, targets).await,
             Request::AliasList => call.alias_list(),
             Request::AliasRemove { address } => call.alias_remove(address).await,

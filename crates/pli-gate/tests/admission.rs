@@ -20,7 +20,7 @@ fn admitted(world: &World, actor: Actor) -> Vec<Action> {
     Action::ALL.iter().copied().filter(|action| world.gate.admit(&session, *action, &target).is_ok()).collect()
 }
 
-const ADMINISTRATION: [Action; 21] = [
+const ADMINISTRATION: [Action; 24] = [
     Action::GetQuota,
     Action::QueueRead,
     Action::QueueChange,

@@ -27,6 +27,7 @@ mod filter;
 mod indexing;
 pub mod limits;
 mod message;
+mod others;
 mod past;
 mod pick;
 mod picture;

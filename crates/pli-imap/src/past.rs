@@ -172,6 +172,9 @@ pub async fn locate(session: &mut Session, name: &MailboxName) -> Result<Located
     if let Some(mailbox) = session.store().read(&permit)?.mailbox_by_name(name)? {
         return Ok(Located::Present(mailbox));
     }
+    if let Some(other) = crate::others::find(session, name)? {
+        return Ok(Located::Present(other));
+    }
     let missing = || Fail::No(Some(Code::NonExistent), "No such mailbox");
     let root = covering(session, name)?.ok_or_else(missing)?;
     match parse(root, session.service.config.restore_time_zone, name.as_str()) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pli_imap_proto::{Code, Out, Status};
 use pli_store::{Difference, Entry, Snapshot};
-use pli_types::{SystemFlag, Uid};
+use pli_types::{Keyword, Rights, SystemFlag, Uid};
 
 use crate::context;
 use crate::state::{Enabled, Selected};
@@ -50,6 +50,23 @@ pub fn all_flags(snapshot: &Snapshot) -> String {
         text.push_str(keyword.as_str());
     }
     text
+}
+
+/// RFC 9051 §7.1, RFC 4314 §5.1.1: the flags that can be changed; `\*` where new keywords can be made.
+fn changeable_flags(snapshot: &Snapshot, rights: Rights) -> String {
+    let may = |flag: &SystemFlag| {
+        rights.has(match flag {
+            SystemFlag::Seen => Rights::SEEN,
+            SystemFlag::Deleted => Rights::TRASH,
+            _ => Rights::WRITE,
+        })
+    };
+    let mut names: Vec<&str> = SystemFlag::ALL.into_iter().filter(may).map(SystemFlag::name).collect();
+    if rights.has(Rights::WRITE) {
+        names.extend(snapshot.keywords.iter().map(Keyword::as_str));
+        names.push("\\*");
+    }
+    names.join(" ")
 }
 
 /// How one changed message is shown.
@@ -159,15 +176,13 @@ impl Selected {
             return;
         }
         self.keywords_told = self.picture.keywords.len();
-        write_flag_lines(out, &self.picture, self.read_only);
+        write_flag_lines(out, &self.picture, self.changeable());
     }
 }
 
 /// FLAGS and PERMANENTFLAGS.
-pub fn write_flag_lines(out: &mut Out, snapshot: &Snapshot, read_only: bool) {
-    let flags = all_flags(snapshot);
-    out.flags(&flags);
-    // RFC 9051 §7.1: PERMANENTFLAGS is empty where nothing can be changed; `\*`: new keywords can be made.
-    let permanent = if read_only { String::new() } else { format!("{flags} \\*") };
+pub fn write_flag_lines(out: &mut Out, snapshot: &Snapshot, rights: Rights) {
+    out.flags(&all_flags(snapshot));
+    let permanent = changeable_flags(snapshot, rights);
     out.untagged(Status::Ok, Some(Code::PermanentFlags(&permanent)), "Flags that stay");
 }

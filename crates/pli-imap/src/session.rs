@@ -8,14 +8,14 @@ use pli_gate::{Handle, Login, Target};
 use pli_imap_proto::{Code, Command, CommandBody, CommandError, Refusal, Status, Tag};
 use pli_sasl::Terms;
 use pli_store::{Entry, Permit, Snapshot, Store, StoreError};
-use pli_types::{Action, SessionInfo, Uid};
+use pli_types::{Action, Rights, SessionInfo, Uid};
 use tracing::{debug, error, info, warn};
 
 use crate::command;
 use crate::context;
 use crate::fail::{Fail, Reply, ReplyCode, level, reply};
 use crate::limits::{BAD_COMMANDS_COUNT_MAX, LOGIN_TIMES_MAX, PROGRESS_S};
-use crate::picture::Show;
+use crate::picture::{Show, write_flag_lines};
 use crate::service::{ImapService, Security};
 use crate::state::{Enabled, Open, Place, Selected, State};
 use crate::table::{self, Need, Row, Tells};
@@ -306,7 +306,18 @@ impl Session {
 
     /// As [`Self::tell`], choosing how each changed message is shown.
     pub(crate) fn tell_showing(&mut self, expunges: bool, show: impl FnMut(&pli_store::Entry) -> (bool, Show)) {
-        let State::Selected { selected, .. } = &mut self.state else { return };
+        let State::Selected { login, selected } = &mut self.state else { return };
+        if selected.account != login.account {
+            let now = self.service.gate.rights(&login.session, selected.account, selected.mailbox).unwrap_or_default();
+            // Who may not read any more is told no more.
+            if !now.has(Rights::READ) {
+                return;
+            }
+            // RFC 4314 §5.1.1: FLAGS and PERMANENTFLAGS again when rights have changed.
+            if std::mem::replace(&mut selected.rights, now) != now {
+                write_flag_lines(&mut self.wire.out, &selected.picture, selected.changeable());
+            }
+        }
         let before = Arc::clone(&selected.picture);
         selected.tell(&mut self.wire.out, self.enabled, expunges, show);
         context::update(self, &before);
@@ -491,6 +502,17 @@ impl Session {
     pub(crate) fn admit_on(&self, action: Action, place: impl Into<Place>) -> Result<Permit, Fail> {
         let Place { account, mailbox } = place.into();
         self.admit(action, &Target { account: Some(account), mailbox: Some(mailbox), ..Target::default() })
+    }
+
+    /// What the session may do with a mailbox now: everything with its own.
+    pub(crate) fn rights(&self, place: impl Into<Place>) -> Result<Rights, Fail> {
+        let Place { account, mailbox } = place.into();
+        Ok(self.service.gate.rights(&self.login()?.session, account, mailbox)?)
+    }
+
+    /// Whether a mailbox is the session's own.
+    pub(crate) fn is_own(&self, place: impl Into<Place>) -> Result<bool, Fail> {
+        Ok(self.login()?.account == place.into().account)
     }
 
     /// Asks the gate about the session's own account.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pli_crypto::Opened;
 use pli_gate::Login;
 use pli_store::{Mailbox, Moment, Permit, Reader, Snapshot, Store, StoreError, View};
-use pli_types::{AccountId, MailboxId, MailboxName, ModSeq, Uid};
+use pli_types::{AccountId, MailboxId, MailboxName, ModSeq, Rights, Uid};
 use tokio::sync::watch;
 
 use crate::context::Context;
@@ -66,6 +66,8 @@ pub struct Selected {
     pub name: MailboxName,
     /// EXAMINE, or of the past.
     pub read_only: bool,
+    /// What the session may do with it, as the client was told last.
+    pub rights: Rights,
     /// The moment that it is of, if it is of the past.
     pub past: Option<Arc<Moment>>,
     /// What the client has been told: message numbers are places in this.
@@ -127,6 +129,10 @@ impl Open {
 }
 
 impl Selected {
+    /// Which flags can be changed now.
+    pub const fn changeable(&self) -> Rights {
+        if self.read_only { Rights::NONE } else { self.rights }
+    }
     /// What there is now. A mailbox that is deleted is an empty one (RFC 9051 §6.3.5 leaves open what a session hears).
     pub fn newest(&mut self) -> Arc<Snapshot> {
         let newest = self.current.borrow_and_update().clone();

@@ -101,7 +101,7 @@ const fn row(
 use Need::Actions;
 use Tells::{All, NoExpunge, Nothing};
 
-const READ: Need = Actions(&[Action::FetchMetadata, Action::FetchContent, Action::Store]);
+const READ: Need = Actions(&[Action::FetchMetadata, Action::FetchContent, Action::MarkSeen]);
 
 /// Every command.
 pub const ROWS: &[Row] = &[
@@ -134,7 +134,7 @@ pub const ROWS: &[Row] = &[
         States::AUTHENTICATED,
         Nothing,
         &["CONDSTORE", "QRESYNC"],
-        Actions(&[Action::List, Action::Past, Action::Select]),
+        Actions(&[Action::List, Action::Past, Action::Select, Action::OpenShared]),
         "RFC 9051 §6.3.2",
     ),
     row(
@@ -142,7 +142,7 @@ pub const ROWS: &[Row] = &[
         States::AUTHENTICATED,
         Nothing,
         &[],
-        Actions(&[Action::List, Action::Past, Action::Select]),
+        Actions(&[Action::List, Action::Past, Action::Select, Action::OpenShared]),
         "RFC 9051 §6.3.3",
     ),
     row(
@@ -154,7 +154,14 @@ pub const ROWS: &[Row] = &[
         "RFC 9051 §6.3.4",
     ),
     row("DELETE", States::AUTHENTICATED, All, &[], Actions(&[Action::List, Action::Delete]), "RFC 9051 §6.3.5"),
-    row("RENAME", States::AUTHENTICATED, All, &[], Actions(&[Action::List, Action::Rename]), "RFC 9051 §6.3.6"),
+    row(
+        "RENAME",
+        States::AUTHENTICATED,
+        All,
+        &[],
+        Actions(&[Action::List, Action::Rename, Action::Create]),
+        "RFC 9051 §6.3.6",
+    ),
     row("SUBSCRIBE", States::AUTHENTICATED, All, &[], Actions(&[Action::List, Action::Subscribe]), "RFC 9051 §6.3.7"),
     row("UNSUBSCRIBE", States::AUTHENTICATED, All, &[], Actions(&[Action::Subscribe]), "RFC 9051 §6.3.8"),
     row(
@@ -162,7 +169,7 @@ pub const ROWS: &[Row] = &[
         States::AUTHENTICATED,
         All,
         &["CHILDREN", "LIST-EXTENDED", "LIST-STATUS", "SPECIAL-USE"],
-        Actions(&[Action::List, Action::Past]),
+        Actions(&[Action::List, Action::Past, Action::Status]),
         "RFC 9051 §6.3.9",
     ),
     row("LSUB", States::AUTHENTICATED, All, &[], Actions(&[Action::List]), "RFC 3501 §6.3.9"),
@@ -173,7 +180,7 @@ pub const ROWS: &[Row] = &[
         States::AUTHENTICATED,
         All,
         &["STATUS=SIZE", "OBJECTID"],
-        Actions(&[Action::List, Action::Past]),
+        Actions(&[Action::List, Action::Past, Action::Status]),
         "RFC 9051 §6.3.11",
     ),
     row(
@@ -241,17 +248,38 @@ pub const ROWS: &[Row] = &[
     row("UID FETCH", States::SELECTED, All, &[], READ, "RFC 9051 §6.4.9"),
     row("STORE", States::SELECTED, NoExpunge, &[], Actions(&[Action::Store]), "RFC 9051 §6.4.6"),
     row("UID STORE", States::SELECTED, All, &[], Actions(&[Action::Store]), "RFC 9051 §6.4.9"),
-    row("COPY", States::SELECTED, All, &[], Actions(&[Action::List, Action::Copy, Action::Restore]), "RFC 9051 §6.4.7"),
+    row(
+        "COPY",
+        States::SELECTED,
+        All,
+        &[],
+        Actions(&[Action::List, Action::Copy, Action::CopyInto, Action::Restore]),
+        "RFC 9051 §6.4.7",
+    ),
     row(
         "UID COPY",
         States::SELECTED,
         All,
         &[],
-        Actions(&[Action::List, Action::Copy, Action::Restore]),
+        Actions(&[Action::List, Action::Copy, Action::CopyInto, Action::Restore]),
         "RFC 9051 §6.4.9",
     ),
-    row("MOVE", States::SELECTED, All, &["MOVE"], Actions(&[Action::List, Action::Move]), "RFC 9051 §6.4.8"),
-    row("UID MOVE", States::SELECTED, All, &[], Actions(&[Action::List, Action::Move]), "RFC 9051 §6.4.9"),
+    row(
+        "MOVE",
+        States::SELECTED,
+        All,
+        &["MOVE"],
+        Actions(&[Action::List, Action::Move, Action::CopyInto]),
+        "RFC 9051 §6.4.8",
+    ),
+    row(
+        "UID MOVE",
+        States::SELECTED,
+        All,
+        &[],
+        Actions(&[Action::List, Action::Move, Action::CopyInto]),
+        "RFC 9051 §6.4.9",
+    ),
     row(
         "GETQUOTA",
         States::AUTHENTICATED,

@@ -49,7 +49,7 @@ impl Reply {
 pub fn of_refusal(refusal: Refusal) -> Reply {
     match refusal {
         Refusal::NotAuthenticated => Reply::new(530, "5.7.0", "Authentication required"),
-        Refusal::NoRight => Reply::new(550, "5.7.1", "You may not do this"),
+        Refusal::NoRight | Refusal::Hidden => Reply::new(550, "5.7.1", "You may not do this"),
         Refusal::Suspended => Reply::new(550, "5.7.1", "The account is suspended"),
         Refusal::OverQuota { never: false } => Reply::new(452, "4.2.2", "The mailbox is full"),
         Refusal::OverQuota { never: true } => Reply::new(552, "5.2.2", "The message does not fit the mailbox"),

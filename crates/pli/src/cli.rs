@@ -54,6 +54,12 @@ pub enum Command {
     /// Accounts.
     #[command(subcommand)]
     Account(AccountCommand),
+    /// Shared accounts: mailboxes for several people.
+    #[command(subcommand)]
+    Shared(SharedCommand),
+    /// Groups of accounts, for shared mailboxes.
+    #[command(subcommand)]
+    Group(GroupCommand),
     /// Aliases.
     #[command(subcommand)]
     Alias(AliasCommand),
@@ -214,6 +220,105 @@ pub enum AccountCommand {
         /// Meant so.
         #[arg(long)]
         yes: bool,
+    },
+}
+
+/// `pli shared …`
+#[derive(Debug, Subcommand)]
+pub enum SharedCommand {
+    /// Adds a shared account: it has no password, and its members find it below `Shared/`.
+    Add {
+        /// Its address.
+        #[arg(value_parser = Address::parse)]
+        address: Address,
+        /// Somebody who may use it: an address, or `group:NAME`; may be given several times.
+        #[arg(long = "member")]
+        members: Vec<String>,
+        /// Somebody who has all rights, and may give them; may be given several times.
+        #[arg(long = "owner")]
+        owners: Vec<String>,
+        /// Profile, for its quota.
+        #[arg(long, default_value = "staff")]
+        profile: String,
+        /// Quota instead of the profile's: `10G`, `500M`, `unlimited`, `profile`.
+        #[arg(long, value_parser = parse_quota)]
+        quota: Option<QuotaSetting>,
+        /// Shown name.
+        #[arg(long)]
+        name: Option<String>,
+        /// Language of its mail: `fr` or `en`.
+        #[arg(long)]
+        language: Option<String>,
+    },
+    /// All shared accounts.
+    List,
+    /// One shared account, with its members.
+    Show {
+        /// Which.
+        #[arg(value_parser = Address::parse)]
+        address: Address,
+    },
+    /// Its members.
+    #[command(subcommand)]
+    Member(MemberCommand),
+    /// Removes a shared account with its mail and keys.
+    Rm {
+        /// Which.
+        #[arg(value_parser = Address::parse)]
+        address: Address,
+        /// Really.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// `pli shared member …`
+#[derive(Debug, Subcommand)]
+pub enum MemberCommand {
+    /// Adds a member, or says anew what he is.
+    Add {
+        /// Of which shared account.
+        #[arg(value_parser = Address::parse)]
+        address: Address,
+        /// An address, or `group:NAME`.
+        member: String,
+        /// Has all rights, and may give them.
+        #[arg(long)]
+        owner: bool,
+        /// May send as if he were the account.
+        #[arg(long)]
+        send_as: bool,
+        /// May send in the account's name, named as the sender.
+        #[arg(long)]
+        send_on_behalf: bool,
+    },
+    /// Removes a member.
+    Rm {
+        /// Of which shared account.
+        #[arg(value_parser = Address::parse)]
+        address: Address,
+        /// An address, or `group:NAME`.
+        member: String,
+    },
+}
+
+/// `pli group …`
+#[derive(Debug, Subcommand)]
+pub enum GroupCommand {
+    /// Adds a group, or says anew who is in it.
+    Set {
+        /// Its name: letters, digits, `-`, `_` and `.`.
+        name: String,
+        /// Who is in it.
+        #[arg(value_parser = Address::parse)]
+        members: Vec<Address>,
+    },
+    /// All groups.
+    List,
+    /// Removes a group, and whatever was given to it.
+    Rm {
+        /// Which.
+        name: String,
     },
 }
 

@@ -52,6 +52,11 @@ texts! {
     Address: "address", "adresse";
     PasswordOnce: "password (shown only now)", "mot de passe (montré seulement maintenant)";
     Profile: "profile", "profil";
+    Members: "members", "membres";
+    Group: "group", "groupe";
+    Owner: "owner", "propriétaire";
+    SendsAs: "sends as", "envoie comme";
+    SendsOnBehalf: "sends on behalf", "envoie au nom de";
     Number: "number", "numéro";
     Name: "name", "nom";
     Language: "language", "langue";

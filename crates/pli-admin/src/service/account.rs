@@ -170,7 +170,7 @@ impl Call<'_> {
         serde_json::to_value(&*profiles).map_err(|e| Failure::new(ErrorKind::Unavailable, e.to_string()))
     }
 
-    fn profile(&self, name: &str) -> Result<pli_directory::Profile> {
+    pub(super) fn profile(&self, name: &str) -> Result<pli_directory::Profile> {
         self.gate().directory().profile(name).ok_or_else(|| {
             let profiles = self.gate().directory().profiles();
             let known: Vec<&str> = profiles.iter().map(|p| p.name.as_str()).collect();
@@ -179,13 +179,14 @@ impl Call<'_> {
         })
     }
 
-    fn describe(&self, account: &Account) -> Result {
+    pub(super) fn describe(&self, account: &Account) -> Result {
         let quota = self.store().quota(account.id).map_err(failed)?;
         Ok(json!({
             "id": account.id,
             "address": account.address,
             "display_name": account.display_name,
             "profile": account.profile,
+            "shared": self.store().sharing().map_err(failed)?.is_shared(account.id),
             "suspended": account.suspended,
             "language": account.language,
             "created": account.created.secs(),
@@ -196,7 +197,7 @@ impl Call<'_> {
 }
 
 /// `Unlimited` overrides with no limit; `Profile` does not override.
-fn limit_override(setting: QuotaSetting) -> Option<QuotaLimit> {
+pub(super) fn limit_override(setting: QuotaSetting) -> Option<QuotaLimit> {
     match setting {
         QuotaSetting::Profile => None,
         QuotaSetting::Unlimited => Some(QuotaLimit::default()),
@@ -214,7 +215,7 @@ fn describe_quota(account: &Account, quota: &Quota) -> Value {
     })
 }
 
-fn language(text: Option<&str>) -> Result<Option<&str>> {
+pub(super) fn language(text: Option<&str>) -> Result<Option<&str>> {
     match text {
         None | Some("fr" | "en") => Ok(text),
         Some(other) => Err(Failure::new(ErrorKind::Usage, format!("language {other} is neither fr nor en"))),

@@ -184,6 +184,8 @@ async fn commit(session: &mut Session, mailbox: &Mailbox, messages: Vec<(AppendM
     let store = session.store();
     let total = messages.iter().map(|(_, bytes)| bytes.len() as u64).sum();
     let permit = leave(session, mailbox, total)?;
+    // Into another's mailbox a message goes as a delivery does: sealed, without the keys that would open it.
+    let keys = (mailbox.account == login.account).then_some(&*login.keys);
     let prepared = crate::message::off_worker(|| {
         messages
             .into_iter()
@@ -193,7 +195,7 @@ async fn commit(session: &mut Session, mailbox: &Mailbox, messages: Vec<(AppendM
             })
             .collect::<Result<Vec<_>, pli_store::StoreError>>()
     })?;
-    let appended = store.append(permit, &login.keys, mailbox.id, prepared).await?.value;
+    let appended = store.append(permit, keys, mailbox.id, prepared).await?.value;
     session.counts.appended = session.counts.appended.saturating_add(appended.uids.len() as u64);
     // RFC 9051 §6.3.12, clients.md 8: EXISTS comes before the tagged OK, by this row's `Tells::All`.
     Ok(Reply::ok_code(ReplyCode::AppendUid(appended.uid_validity, appended.uids), "Appended"))

@@ -6,6 +6,7 @@ use pli_types::{Action, MailboxName, Uid};
 
 use super::find_target;
 use crate::fail::{Fail, Reply, ReplyCode};
+use crate::others;
 use crate::pick::pick;
 use crate::session::Session;
 
@@ -20,6 +21,9 @@ pub async fn run(session: &mut Session, uid: bool, set: &MessageSet, name: &Mail
         let permit = session.admit_on(Action::Restore, &target)?;
         let copied = session.store().restore(permit, moment, open.mailbox, uids, target.id).await?.value;
         return Ok(reply(copied));
+    }
+    if !(session.is_own(&open)? && session.is_own(&target)?) {
+        return Ok(reply(others::copy(session, Action::Copy, &open, uids, &target).await?));
     }
     // A message that stands in two mailboxes of an account counts once against its quota: COPY adds nothing.
     let permit = session.admit_on(Action::Copy, &open)?;

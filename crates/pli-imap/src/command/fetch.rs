@@ -11,11 +11,12 @@ use bytes::Bytes;
 use pli_crypto::Opened;
 use pli_imap_proto::{Code, FetchItem, MessageSet, Out, PartialRange};
 use pli_store::{Entry, FlagMode, Listed, Reader, Snapshot, StoreError};
-use pli_types::{Action, EmailId, FlagSet, ModSeq, SystemFlag, Uid};
+use pli_types::{Action, EmailId, FlagSet, ModSeq, Rights, SystemFlag, Uid};
 
 use crate::fail::{Fail, Reply, ReplyCode};
 use crate::limits::{BATCH_MESSAGES, FLUSH_BYTES, HOLE_BYTES, LISTED_MESSAGES, LISTED_MESSAGES_FIRST};
 use crate::message::{Content, Label, Message, email_id, off_worker};
+use crate::others;
 use crate::pick::{Picked, pick};
 use crate::picture::{FlagPrinter, Show};
 use crate::placeholder::hole;
@@ -115,7 +116,9 @@ pub async fn run(
         items.insert(0, FetchItem::Uid);
     }
     let items = each_once(items);
-    let plan = Plan::new(&items, open.read_only);
+    // RFC 4314 §4: without the right to it \\Seen is left as it is, without a word.
+    let marks = !open.read_only && session.rights(&open)?.has(Rights::SEEN);
+    let plan = Plan::new(&items, !marks);
     let action = if plan.content { Action::FetchContent } else { Action::FetchMetadata };
     let permit = session.admit_on(action, &open)?;
     let store = session.store();
@@ -214,6 +217,7 @@ impl Fetch<'_> {
             let names = session.selected().map(|selected| Arc::clone(&selected.picture));
             let names = names.as_deref().unwrap_or(picture);
             if self.plan.content {
+                others::record_reads(session, self.place, picture, &batch).await?;
                 session.counts.read = session.counts.read.saturating_add(batch.len() as u64);
             }
             if self.plan.is_light() {
@@ -249,7 +253,7 @@ impl Fetch<'_> {
         if unseen.is_empty() {
             return Ok(unseen);
         }
-        let permit = session.admit_on(Action::Store, self.place)?;
+        let permit = session.admit_on(Action::MarkSeen, self.place)?;
         let flags: FlagSet = [SystemFlag::Seen].into_iter().collect();
         let uids = unseen.iter().copied().collect();
         let store = session.store();

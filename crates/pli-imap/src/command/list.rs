@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pli_imap_proto::{Code, List, ListAttribute, ListRow, ListVerb};
 use pli_store::{Mailbox, Moment, StoreError};
-use pli_types::{Action, MailboxName, UnixMillis};
+use pli_types::{Action, MailboxName, Rights, UnixMillis};
 
 use super::status;
 use crate::fail::{Fail, Reply};
 use crate::limits::{LIST_MOMENTS_COUNT_MAX, LIST_NAMES_COUNT_MAX, PATTERN_STEPS_MAX};
+use crate::others;
 use crate::past;
 use crate::session::Session;
 
@@ -71,8 +72,10 @@ async fn write_names(
         if let Some(mailbox) = mailbox
             && !list.returns.status.is_empty()
         {
-            // RFC 5819 §2: the STATUS of each mailbox that was listed.
-            status::write(session, mailbox, moment, &list.returns.status)?;
+            // RFC 5819 §2: the STATUS of each mailbox that was listed and can be selected.
+            if moment.is_some() || session.rights(mailbox)?.has(Rights::READ) {
+                status::write(session, mailbox, moment, &list.returns.status)?;
+            }
         }
         session.wire.flush_if_full().await?;
     }
@@ -174,6 +177,15 @@ fn gather(session: &Session) -> Result<Names, Fail> {
         }
         names.insert(mailbox.name.as_str().into(), Some(mailbox));
     }
+    for other in others::listed(session)? {
+        let levels = std::iter::successors(other.name.parent(), MailboxName::parent);
+        levels.for_each(|level| _ = names.entry(level.as_str().into()).or_default());
+        // What people made themselves goes first.
+        names
+            .entry(other.name.as_str().into())
+            .and_modify(|known| _ = known.get_or_insert_with(|| other.clone()))
+            .or_insert(Some(other));
+    }
     Ok(Names { names, subscribed })
 }
 
@@ -232,7 +244,8 @@ fn describe(
         return None;
     }
     match (mailbox, list.verb) {
-        (None, ListVerb::List) => attributes.push(ListAttribute::NonExistent),
+        // The roots of mail of others and the accounts below them hold mailboxes, and are none.
+        (None, ListVerb::List) if !others::is_level(name) => attributes.push(ListAttribute::NonExistent),
         (None, _) => attributes.push(ListAttribute::NoSelect),
         (Some(_), _) => {}
     }

@@ -34,6 +34,7 @@ use pli_store::Mailbox;
 use pli_types::{Action, MailboxName};
 
 use crate::fail::Fail;
+use crate::others;
 use crate::past;
 use crate::session::Session;
 
@@ -50,9 +51,14 @@ pub fn find_target(session: &Session, name: &MailboxName) -> Result<Mailbox, Fai
 fn find_or(session: &Session, name: &MailboxName, code: Code<'static>) -> Result<Mailbox, Fail> {
     let permit = session.admit_any(Action::List)?;
     let store = session.store();
-    match store.read(&permit)?.mailbox_by_name(name)? {
-        Some(found) => Ok(found),
-        None if past::covering(session, name)?.is_some() => Err(Fail::No(Some(Code::NoPerm), "The past is read-only")),
-        None => Err(Fail::No(Some(code), "No such mailbox")),
+    if let Some(found) = store.read(&permit)?.mailbox_by_name(name)? {
+        return Ok(found);
     }
+    if let Some(other) = others::find(session, name)? {
+        return Ok(other);
+    }
+    if past::covering(session, name)?.is_some() {
+        return Err(Fail::No(Some(Code::NoPerm), "The past is read-only"));
+    }
+    Err(Fail::No(Some(code), "No such mailbox"))
 }

@@ -6,6 +6,7 @@ use pli_types::{Action, MailboxName};
 use super::copy::{picked, split};
 use super::find_target;
 use crate::fail::{Fail, Reply};
+use crate::others;
 use crate::session::Session;
 
 pub async fn run(session: &mut Session, uid: bool, set: &MessageSet, name: &MailboxName) -> Result<Reply, Fail> {
@@ -17,8 +18,12 @@ pub async fn run(session: &mut Session, uid: bool, set: &MessageSet, name: &Mail
     if uids.is_empty() {
         return Ok(Reply::ok("Nothing to move"));
     }
-    let permit = session.admit_on(Action::Move, &open)?;
-    let moved = session.store().move_messages(permit, open.mailbox, uids, target.id).await?.value;
+    let moved = if session.is_own(&open)? && session.is_own(&target)? {
+        let permit = session.admit_on(Action::Move, &open)?;
+        session.store().move_messages(permit, open.mailbox, uids, target.id).await?.value
+    } else {
+        others::copy(session, Action::Move, &open, uids, &target).await?
+    };
     if !moved.uids.is_empty() {
         // RFC 6851 §4.3: COPYUID in an untagged OK, before the EXPUNGEs.
         let (validity, from, to) = split(moved);

@@ -1,32 +1,39 @@
-//! GETQUOTA and GETQUOTAROOT. RFC 9208 §4.1. One root for the whole account, with the empty name.
+//! GETQUOTA and GETQUOTAROOT. RFC 9208 §4.1. One root for each account: one's own has the empty name, another's has its
+//! address.
 
-use pli_gate::Target;
+use pli_gate::Refusal;
 use pli_imap_proto::{Code, QuotaResource};
 use pli_store::Quota;
-use pli_types::{AccountId, Action, MailboxName};
+use pli_types::{AccountId, Action, Address, MailboxName};
 
 use crate::fail::{Fail, Reply};
 use crate::session::Session;
 
-/// The root's name.
+/// The name of one's own root.
 const ROOT: &str = "";
 
 pub fn get(session: &mut Session, root: &str) -> Result<Reply, Fail> {
-    let quota = read(session, session.login()?.account)?;
-    if root != ROOT || !is_limited(&quota) {
-        return Err(Fail::No(Some(Code::NonExistent), "No such quota root"));
-    }
-    write(session, &quota);
+    let missing = || Fail::No(Some(Code::NonExistent), "No such quota root");
+    let login = session.login()?;
+    let account = if root == ROOT { login.account } else { account_of(session, root)?.ok_or_else(missing)? };
+    let quota = match session.service.gate.quota_of(&login.session, account) {
+        Ok(quota) if is_limited(&quota) => quota,
+        Ok(_) | Err(Refusal::Hidden) => return Err(missing()),
+        Err(refusal) => return Err(refusal.into()),
+    };
+    write(session, root, &quota);
     Ok(Reply::ok("GETQUOTA done"))
 }
 
 pub fn root(session: &mut Session, name: &MailboxName) -> Result<Reply, Fail> {
     // RFC 9208 §4.1.3: the mailbox need not exist, but the answer for one that does not would help nobody.
     let mailbox = super::find(session, name)?;
-    let quota = read(session, mailbox.account)?;
+    let permit = session.admit_on(Action::GetQuota, &mailbox)?;
+    let quota = session.service.gate.quota(&permit)?;
+    let root = if session.is_own(&mailbox)? { String::from(ROOT) } else { root_of(session, mailbox.account)? };
     if is_limited(&quota) {
-        session.wire.out.quota_root(name.as_str(), &[ROOT]);
-        write(session, &quota);
+        session.wire.out.quota_root(name.as_str(), &[&root]);
+        write(session, &root, &quota);
     } else {
         // RFC 9208 §7: a QUOTA answer holds one resource at least, so an account without limits has no root.
         session.wire.out.quota_root(name.as_str(), &[]);
@@ -34,16 +41,22 @@ pub fn root(session: &mut Session, name: &MailboxName) -> Result<Reply, Fail> {
     Ok(Reply::ok("GETQUOTAROOT done"))
 }
 
-fn read(session: &Session, account: AccountId) -> Result<Quota, Fail> {
-    let permit = session.admit(Action::GetQuota, &Target { account: Some(account), ..Target::default() })?;
-    Ok(session.service.gate.quota(&permit)?)
+/// The root of another's account: its address.
+fn root_of(session: &Session, account: AccountId) -> Result<String, Fail> {
+    let account = session.store().account(account)?;
+    Ok(account.map(|account| account.address.to_string()).unwrap_or_default())
+}
+
+fn account_of(session: &Session, root: &str) -> Result<Option<AccountId>, Fail> {
+    let Ok(address) = Address::parse(root) else { return Ok(None) };
+    Ok(session.store().account_by_key(&address.key())?.map(|account| account.id))
 }
 
 const fn is_limited(quota: &Quota) -> bool {
     quota.limit.bytes.is_some() || quota.limit.messages.is_some()
 }
 
-fn write(session: &mut Session, quota: &Quota) {
+fn write(session: &mut Session, root: &str, quota: &Quota) {
     let mut resources = Vec::new();
     if let Some(limit) = quota.limit.bytes {
         // RFC 9208 §5.1: STORAGE counts in units of 1,024 bytes; use is rounded up, so that full is full.
@@ -53,5 +66,5 @@ fn write(session: &mut Session, quota: &Quota) {
     if let Some(limit) = quota.limit.messages {
         resources.push(QuotaResource { name: "MESSAGE", usage: quota.messages_used, limit });
     }
-    session.wire.out.quota(ROOT, &resources);
+    session.wire.out.quota(root, &resources);
 }

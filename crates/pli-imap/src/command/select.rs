@@ -3,12 +3,13 @@
 use pli_gate::Login;
 use pli_imap_proto::{Code, ListRow, ListVerb, Qresync, Status};
 use pli_store::{Mailbox, Reader};
-use pli_types::{Action, MailboxName, ModSeq, SystemFlag};
+use pli_types::{Action, MailboxName, ModSeq, Rights, SystemFlag};
 use std::sync::Arc;
 
 use super::status::mailbox_id;
 use crate::fail::{Fail, Reply, ReplyCode};
 use crate::indexing::{self, Mail};
+use crate::others;
 use crate::past::{Located, locate};
 use crate::picture::{FlagPrinter, Show, write_flag_lines, write_flags};
 use crate::session::Session;
@@ -16,6 +17,9 @@ use crate::state::{Enabled, Selected, State};
 
 /// RFC 7162 §3.2.5.2: pairs that a client may send to narrow what it is told.
 const MATCHES_COUNT_MAX: usize = 10_000;
+
+/// RFC 4314 §5.2: \\Seen is not among them, each has his own.
+const SHARED_CHANGES: Rights = Rights::INSERT.with(Rights::EXPUNGE).with(Rights::WRITE).with(Rights::TRASH);
 
 pub async fn run(
     session: &mut Session,
@@ -39,6 +43,8 @@ pub async fn run(
     // RFC 9051 §6.3.2: SELECT of what cannot be changed is answered as read-only.
     let read_only = read_only || past.is_some();
     let permit = session.admit_on(Action::Select, &mailbox)?;
+    let rights = session.rights(&mailbox)?;
+    let keys = others::keys(session, &mailbox).await?;
     let store = session.store();
     let reader = match &past {
         None => store.read(&permit)?,
@@ -49,10 +55,11 @@ pub async fn run(
     let picture = current.borrow_and_update().clone();
     let selected = Selected {
         account: mailbox.account,
-        keys: Arc::clone(&login.keys),
+        keys,
         mailbox: mailbox.id,
         name: mailbox.name.clone(),
         read_only,
+        rights,
         past: past.clone(),
         keywords_told: picture.keywords.len(),
         picture,
@@ -68,7 +75,8 @@ pub async fn run(
     }
     login.presence.set_selected(Some(mailbox.name.as_str()));
     session.state = State::Selected { login, selected: Box::new(selected) };
-    Ok(if read_only {
+    // RFC 4314 §5.2: READ-WRITE where something can be changed that others see.
+    Ok(if read_only || !rights.has_any(SHARED_CHANGES) {
         Reply::ok_code(ReplyCode::Plain(Code::ReadOnly), "Examined")
     } else {
         Reply::ok_code(ReplyCode::Plain(Code::ReadWrite), "Selected")
@@ -90,7 +98,7 @@ fn write_mailbox(session: &mut Session, mailbox: &Mailbox, selected: &Selected) 
     let Enabled { rev2, uid_only, .. } = session.enabled;
     let out = &mut session.wire.out;
     let picture = &selected.picture;
-    write_flag_lines(out, picture, selected.read_only);
+    write_flag_lines(out, picture, selected.changeable());
     out.exists(picture.messages);
     if !rev2 {
         // RFC 3501 §7.3.2, §6.3.1: rev1 asks for both; \Recent is not kept.

@@ -13,6 +13,9 @@ pub async fn run(session: &mut Session, name: &MailboxName, items: &[StatusItem]
         Located::Present(mailbox) => (mailbox, None),
         Located::Past(moment, mailbox) => (mailbox, Some(moment)),
     };
+    if moment.is_none() {
+        session.admit_on(Action::Status, &mailbox)?;
+    }
     note_condstore(session, items);
     write(session, &mailbox, moment.as_deref(), items)?;
     Ok(Reply::ok("STATUS done"))
@@ -65,7 +68,7 @@ fn deleted_bytes(session: &Session, mailbox: &Mailbox, moment: Option<&Moment>) 
     if mailbox.deleted == 0 {
         return Ok(0);
     }
-    let permit = session.admit_on(Action::List, mailbox)?;
+    let permit = session.admit_on(Action::Status, mailbox)?;
     let store = session.store();
     let reader = match moment {
         None => store.read(&permit)?,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pli_imap_proto::{Code, MessageSet, StoreAction};
 use pli_store::{Entry, FlagMode, Flagged, Snapshot};
-use pli_types::{Action, FlagSet, ModSeq, Uid};
+use pli_types::{Action, FlagSet, ModSeq, Rights, SystemFlag, Uid};
 
 use crate::fail::{Fail, Reply, ReplyCode};
 use crate::pick::{Picked, pick};
@@ -23,11 +23,34 @@ pub struct Change {
     pub unchanged_since: Option<ModSeq>,
 }
 
+impl Change {
+    /// RFC 4314 §4: the rights of which each lets some of the flags be changed; none where no flag is named.
+    fn needs(&self) -> Option<Rights> {
+        if self.action == StoreAction::Replace {
+            return Some(Rights::SEEN.with(Rights::TRASH).with(Rights::WRITE));
+        }
+        let word = self.flags.system;
+        let (seen, deleted) = (SystemFlag::Seen.bit(), SystemFlag::Deleted.bit());
+        let mut needs = Rights::NONE;
+        if word & seen != 0 {
+            needs = needs.with(Rights::SEEN);
+        }
+        if word & deleted != 0 {
+            needs = needs.with(Rights::TRASH);
+        }
+        if word & !(seen | deleted) != 0 || !self.flags.keywords.is_empty() {
+            needs = needs.with(Rights::WRITE);
+        }
+        (!needs.is_empty()).then_some(needs)
+    }
+}
+
 pub async fn run(session: &mut Session, uid: bool, set: &MessageSet, change: Change) -> Result<Reply, Fail> {
     let open = session.open()?;
     if open.read_only {
         return Err(Fail::No(Some(Code::NoPerm), "The mailbox is open read-only"));
     }
+    let rights = session.rights(&open)?;
     let saved = session.selected().map(|selected| selected.saved.clone()).unwrap_or_default();
     let mut picked = pick(&open.picture, uid, set, &saved)?;
     if change.unchanged_since.is_some() {
@@ -48,6 +71,10 @@ pub async fn run(session: &mut Session, uid: bool, set: &MessageSet, change: Cha
         StoreAction::Add => FlagMode::Add,
         StoreAction::Remove => FlagMode::Remove,
     };
+    // RFC 4314 §4: NO only where none of the flags may be changed.
+    if change.needs().is_some_and(|needs| !rights.has_any(needs)) {
+        return Err(Fail::No(Some(Code::NoPerm), "You may not change these flags"));
+    }
     let permit = session.admit_on(Action::Store, &open)?;
     let store = session.store();
     let flagged =

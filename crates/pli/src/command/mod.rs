@@ -7,6 +7,7 @@ mod config;
 mod docs;
 mod doctor;
 mod domain;
+mod group;
 mod health;
 mod key;
 mod profile;
@@ -14,6 +15,7 @@ mod queue;
 mod quickstart;
 mod quota;
 mod send;
+mod shared;
 mod store;
 mod store_at;
 mod store_compact;
@@ -39,6 +41,8 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Quickstart(arguments) => quickstart::run(global, &arguments).map(|()| 0),
         Command::Serve(arguments) => crate::serve::run(global, &arguments).map(|()| 0),
         Command::Account(command) => account::run(global, command).map(|()| 0),
+        Command::Shared(command) => shared::run(global, command).map(|()| 0),
+        Command::Group(command) => group::run(global, command).map(|()| 0),
         Command::Alias(command) => alias::run(global, command).map(|()| 0),
         Command::Domain(command) => domain::run(global, command).map(|()| 0),
         Command::Quota(command) => quota::run(global, command).map(|()| 0),
