@@ -390,7 +390,7 @@ async fn pipelined_commands_are_answered_in_order() {
         assert!(client.line().await.starts_with(&format!("p{n} OK")));
     }
     assert!(client.line().await.starts_with("q OK"));
-    assert!(client.line().await.starts_with("* NAMESPACE ((\"\" \"/\")) NIL "));
+    assert!(client.line().await.starts_with("* NAMESPACE ((\"\" \"/\")) ((\"Other Users/\" \"/\")) "));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
