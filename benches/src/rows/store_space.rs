@@ -86,11 +86,14 @@ impl StoreSpace {
             bench.store.make_due_epochs(bench.permit(Action::KeyRotate, None, false)).await?;
             // A round takes some seconds of real time, spread over the commits; a day here takes one. What a server
             // would have written within the day is written before it ends.
-            if day % (self.retention_days / 4).max(1) == 0 {
+            if day % (self.retention_days / 2).max(1) == 0 {
                 bench.store.snapshot(bench.permit(Action::Compact, None, true)).await?;
             }
             let how = Compaction { all: false, bytes_per_second: None };
             bench.store.compact(bench.permit(Action::Compact, None, true), how).await?;
+            while bench.store.rebuild_status().running {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
             if day >= self.days / 2 {
                 worst = worst.max(Space::of(&bench, opening.dir())?.ratio());
             }

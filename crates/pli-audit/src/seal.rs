@@ -10,7 +10,11 @@ use crate::error::{AuditError, Result};
 use crate::event::Event;
 use crate::leaf::{Leaf, sha256};
 
-const VERSION: u8 = 1;
+/// 2: the event is compressed. 1: it is not.
+const VERSION: u8 = 2;
+const VERSION_OLDEST: u8 = 1;
+/// What events are made of. Part of the format: never changed; another one would have a version of its own.
+const DICTIONARY: &[u8] = include_bytes!("event.dictionary");
 const HEAD_BYTES: usize = 1 + 1 + 8 + 8;
 const SEALED_BYTES_MIN: usize = HEAD_BYTES + NONCE_BYTES + TAG_BYTES;
 
@@ -32,7 +36,7 @@ impl SealedEvent {
             let (head, _) = bytes.split_first_chunk::<HEAD_BYTES>()?;
             let (start, rest) = head.split_first_chunk::<2>()?;
             let (time, rest) = rest.split_first_chunk()?;
-            let [VERSION, class] = *start else {
+            let [VERSION_OLDEST..=VERSION, class] = *start else {
                 return None;
             };
             let class = Class::from_code(class)?;
@@ -99,7 +103,7 @@ impl LogKey {
         if event.key_id() != self.id {
             return Err(AuditError::OtherKey);
         }
-        let mut plain = event.encode()?;
+        let mut plain = compress(&event.encode()?)?;
         let mut bytes = Vec::with_capacity(SEALED_BYTES_MIN + plain.len());
         bytes.extend_from_slice(&[VERSION, event.class.code()]);
         bytes.extend_from_slice(&event.time.0.to_be_bytes());
@@ -125,14 +129,55 @@ impl LogKey {
         let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(OpenError)?;
         let mut rest = rest.to_vec();
         let plain = self.seal.open(*nonce, head, &mut rest)?;
-        let event = Event::decode(plain)?;
+        let event = match sealed.bytes.first() {
+            Some(&VERSION_OLDEST) => Event::decode(plain)?,
+            _ => Event::decode(&expand(plain).ok_or(AuditError::Malformed("event"))?)?,
+        };
         let same = (event.class, event.time, event.sequence) == (sealed.class, sealed.time, sealed.sequence);
         if same { Ok(event) } else { Err(AuditError::Malformed("event")) }
     }
 }
 
+/// u16 length, then an LZ4 block. Events repeat the same words: each row of the log is a third of its text.
+fn compress(plain: &[u8]) -> Result<Vec<u8>> {
+    let length = u16::try_from(plain.len()).map_err(|_| AuditError::TooLong(plain.len()))?;
+    let mut out = Vec::with_capacity(plain.len());
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(&lz4_flex::block::compress_with_dict(plain, DICTIONARY));
+    Ok(out)
+}
+
+fn expand(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (length, packed) = bytes.split_first_chunk()?;
+    let length = usize::from(u16::from_be_bytes(*length));
+    let plain = lz4_flex::block::decompress_with_dict(packed, length, DICTIONARY).ok()?;
+    (plain.len() == length).then_some(plain)
+}
+
 impl fmt::Debug for LogKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "LogKey({})", self.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn the_dictionary_is_part_of_the_format() {
+        let hex: String = sha256(&[DICTIONARY]).0.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "67d5607ca05e1ffd");
+    }
+
+    #[test]
+    fn what_does_not_compress_keeps_the_limits() {
+        let noise: Vec<u8> = (0..2_040_u32).flat_map(|n| sha256(&[&n.to_be_bytes()]).0).take(65_000).collect();
+        let packed = compress(&noise).unwrap();
+        assert!(packed.len() + SEALED_BYTES_MIN <= crate::bundle::ENTRY_BYTES_MAX, "{}", packed.len());
+        assert_eq!(expand(&packed).unwrap(), noise);
+        assert!(compress(&[0; 65_536]).is_err());
+        assert!(expand(&packed[..packed.len() - 1]).is_none() && expand(b"").is_none());
     }
 }

@@ -21,16 +21,35 @@ pub(crate) struct AuditRow {
     pub(crate) sealed: Option<Vec<u8>>,
 }
 
+/// The leaf that a sealed event's bytes give.
+fn leaf_of(sealed: &[u8]) -> Option<Vec<u8>> {
+    SealedEvent::from_bytes(sealed.to_vec()).ok().map(|event| event.leaf().encode().to_vec())
+}
+
 impl Row for AuditRow {
     const NAME: &'static str = "audit entry";
     fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::new(1);
-        w.bytes(&self.leaf).option(self.sealed.as_deref(), |w, v| {
-            w.bytes(v);
-        });
-        w.done()
+        // As long as the event is there its leaf can be made of it, and does not stand beside it.
+        let whole = self.sealed.as_deref().filter(|sealed| leaf_of(sealed).as_ref() == Some(&self.leaf));
+        match whole {
+            Some(sealed) => {
+                let mut w = Writer::new(2);
+                w.raw(sealed);
+                w.done()
+            }
+            None => {
+                let mut w = Writer::new(1);
+                w.bytes(&self.leaf).option(self.sealed.as_deref(), |w, v| {
+                    w.bytes(v);
+                });
+                w.done()
+            }
+        }
     }
     fn decode(bytes: &[u8]) -> Option<Self> {
+        if let Some((2, sealed)) = bytes.split_first().map(|(version, rest)| (*version, rest)) {
+            return Some(Self { leaf: leaf_of(sealed)?, sealed: Some(sealed.to_vec()) });
+        }
         let mut r = Reader::versioned(bytes, 1)?;
         let row = Self { leaf: r.bytes()?.to_vec(), sealed: r.option(|r| r.bytes().map(<[u8]>::to_vec))? };
         r.end().map(|()| row)

@@ -113,6 +113,8 @@ impl Store {
         }
         let mut done = Compacted::default();
         self.remove_leftovers().await?;
+        // It begins when this compaction is over.
+        self.shrink_index()?;
         {
             // The index on disk goes on from a place that must not be dropped: let it be a late one.
             let engine = Arc::clone(engine);

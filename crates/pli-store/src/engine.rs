@@ -18,7 +18,7 @@ use crate::audit::LogKeys;
 use crate::body::{BodyPlace, Compressors, Decompressors};
 use crate::error::{Damaged, StoreError};
 use crate::keys::StoreKeys;
-use crate::limits::{CLOCK_JUMP_MS, DELIVERY_KEYS_MAX, OPEN_SEGMENTS_MAX, RETENTION_MS};
+use crate::limits::{CLOCK_JUMP_MS, DELIVERY_KEYS_MAX, INDEX_BYTES_MIN, OPEN_SEGMENTS_MAX, RETENTION_MS};
 use crate::log::segment::{segment_bytes, segment_path};
 use crate::log::writer::Position;
 use crate::many::ReadHelpers;
@@ -97,6 +97,8 @@ pub(crate) struct Engine {
     /// A segment that is longer takes no further group.
     /// Said by a test; else 0, and the log's size decides.
     pub(crate) segment_bytes_max: AtomicU64,
+    /// A smaller index is not made again for its size.
+    pub(crate) index_bytes_min: AtomicU64,
     /// Bytes of all segments.
     pub(crate) log_bytes: AtomicU64,
     /// How many times a snapshot round was asked for.
@@ -175,6 +177,7 @@ impl Engine {
             last_account: Mutex::new(0),
             segment_bytes_max: AtomicU64::new(0),
             log_bytes: AtomicU64::new(parts.log_bytes),
+            index_bytes_min: AtomicU64::new(INDEX_BYTES_MIN),
             snapshots_asked: AtomicU64::new(0),
             snapshots_served: watch::Sender::new(0),
             roll_wanted: AtomicBool::new(false),

@@ -37,7 +37,7 @@ pub(crate) const REWRAPS_AT_ONCE: usize = 256;
 /// Audit events noted and not yet written; one more is written by its caller's waiting.
 pub(crate) const NOTES_MAX: usize = 100_000;
 /// Log bytes after which the index is flushed without waiting for the timer.
-pub(crate) const FLUSH_LOG_BYTES: u64 = 64 << 20;
+pub(crate) const FLUSH_LOG_BYTES: u64 = 256 << 20;
 /// Milliseconds between flushes of the index.
 pub(crate) const FLUSH_MS: u64 = 5_000;
 /// Milliseconds that notes, wraps and checkpoints wait at most.
@@ -75,7 +75,7 @@ pub(crate) const DAMAGED_MESSAGES_MAX: usize = 10_000;
 /// A damaged summary is made again from its message up to this size.
 pub(crate) const SUMMARY_AGAIN_BYTES_MAX: u64 = 64 << 20;
 /// An old segment with a smaller share of live bytes is rewritten.
-pub(crate) const COMPACT_LIVE_PERCENT: u64 = 75;
+pub(crate) const COMPACT_LIVE_PERCENT: u64 = 85;
 /// Live bytes that one compaction in the background moves.
 pub(crate) const COMPACT_CALL_BYTES: u64 = 1 << 30;
 /// Bytes that one commit of a compaction moves.
@@ -91,6 +91,10 @@ pub(crate) const READ_SPLIT_MESSAGES: usize = 128;
 /// Plain bytes of a summary that is read together with others: a header that is kept whole, and a structure. Larger
 /// ones are read alone, so that a mailbox full of them does not fill memory.
 pub(crate) const LISTED_SUMMARY_BYTES_MAX: usize = 12 << 10;
+/// An index of sled that is larger than this many times the rows of the newest snapshot round is made again.
+pub(crate) const INDEX_TIMES_MAX: u64 = 4;
+/// One below these bytes is left as it is.
+pub(crate) const INDEX_BYTES_MIN: u64 = 32 << 20;
 /// Times that an index filled beside the one in use is brought up to date before the committer does the rest.
 pub(crate) const REBUILD_ROUNDS_MAX: usize = 8;
 /// Milliseconds that callers wait for an index that is being made again before they are told to try later.

@@ -22,13 +22,14 @@ use crate::index::Index;
 use crate::index::faulty::{FaultyIndex, IndexFault};
 use crate::index::generation::{open_beside, open_index};
 use crate::keys::StoreKeys;
-use crate::limits::{REBUILD_ROUNDS_MAX, REBUILD_WAIT_MS};
+use crate::limits::{INDEX_TIMES_MAX, REBUILD_ROUNDS_MAX, REBUILD_WAIT_MS};
 use crate::log::writer::Position;
 use crate::model::RebuildStatus;
 use crate::open::{Reach, ReplayError, Replayed, rebuild_bases, record_position, replay_to};
 use crate::ops::allowed;
 use crate::permit::Permit;
-use crate::rows::RowStore;
+use crate::rows::log::RoundRow;
+use crate::rows::{Key, RowStore, Table};
 use crate::store::{IndexEngine, Store};
 
 /// How far a replay is, and whether it is to be broken off.
@@ -272,7 +273,7 @@ pub(crate) fn event(site: &str, now: UnixMillis, why: &str, frames: u64, damaged
 }
 
 /// Fills an index beside the one in use and has the committer change over to it.
-fn beside(engine: &Arc<Engine>, kind: IndexEngine, progress: &RebuildProgress) -> Result<(), StoreError> {
+fn beside(engine: &Arc<Engine>, kind: IndexEngine, why: &str, progress: &RebuildProgress) -> Result<(), StoreError> {
     // A compaction removes segments that are being read here.
     let _none = loop {
         match engine.compacting.try_lock() {
@@ -309,7 +310,7 @@ fn beside(engine: &Arc<Engine>, kind: IndexEngine, progress: &RebuildProgress) -
         }
     }
     let damaged = built.replayed.damaged.len() as u64;
-    engine.queue.note(event(&engine.keys.site, engine.now(), "asked for", progress.frames(), damaged));
+    engine.queue.note(event(&engine.keys.site, engine.now(), why, progress.frames(), damaged));
     tracing::info!(engine = kind.name(), frames = progress.frames(), "the index has been made again and is in use");
     Ok(())
 }
@@ -319,6 +320,23 @@ impl Store {
     /// serves meanwhile. [`Self::rebuild_status`] says how far it is.
     pub fn start_rebuild(&self, permit: &Permit, kind: Option<IndexEngine>) -> Result<(), StoreError> {
         allowed(permit, &[Action::Operate], None)?;
+        self.begin_rebuild(kind, "asked for")
+    }
+    /// Makes the index again when it has become much larger than its rows: sled keeps the room of what changed, and gives
+    /// it back late or never.
+    pub(crate) fn shrink_index(&self) -> Result<(), StoreError> {
+        let engine = self.engine();
+        let newest = engine.rows.list::<RoundRow>(&Key::new(Table::Round))?.pop();
+        let Some((_, round)) = newest else { return Ok(()) };
+        let index = engine.rows.index();
+        let most = round.bytes.saturating_mul(INDEX_TIMES_MAX).max(engine.index_bytes_min.load(Ordering::Relaxed));
+        if index.engine() != IndexEngine::Sled || index.size_bytes() <= most || engine.rebuilds.status().running {
+            return Ok(());
+        }
+        tracing::info!(bytes = index.size_bytes(), rows = round.bytes, "the index holds much more room than rows");
+        self.begin_rebuild(None, "grown")
+    }
+    fn begin_rebuild(&self, kind: Option<IndexEngine>, why: &'static str) -> Result<(), StoreError> {
         let engine = Arc::clone(self.engine());
         self.condition()?;
         let present = engine.rows.index().engine();
@@ -332,7 +350,7 @@ impl Store {
         };
         let shared = Arc::clone(&engine);
         let work = move || {
-            let done = beside(&shared, kind, &progress);
+            let done = beside(&shared, kind, why, &progress);
             if let Err(error) = &done {
                 tracing::error!(%error, "the index could not be made again; the one in use stays");
             }

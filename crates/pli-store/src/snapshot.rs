@@ -119,7 +119,7 @@ impl Rounds {
         // A base must be older than the retention window before anything can go, so a quiet store needs rounds as well.
         let window = i64::try_from(engine.retention_ms.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
         let age = self.newest.map_or(i64::MAX, |(_, row)| now.0.saturating_sub(row.began.0));
-        let late = self.log_bytes >= SNAPSHOT_LOG_BYTES / 16 && age > (window / 4).max(60 * 60 * 1000);
+        let late = self.log_bytes >= SNAPSHOT_LOG_BYTES / 16 && age > (window / 2).max(60 * 60 * 1000);
         if !(wanted || self.log_bytes >= enough || late) {
             return false;
         }

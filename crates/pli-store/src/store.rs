@@ -409,6 +409,11 @@ impl Store {
     pub fn set_segment_bytes_max(&self, bytes: u64) {
         self.engine().segment_bytes_max.store(bytes, Ordering::Relaxed);
     }
+    /// Lets a small index be made again for its size, too.
+    #[doc(hidden)]
+    pub fn set_index_bytes_min(&self, bytes: u64) {
+        self.engine().index_bytes_min.store(bytes, Ordering::Relaxed);
+    }
     /// A row's plain bytes by its key, for tests of damage.
     #[doc(hidden)]
     pub fn raw_row(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {

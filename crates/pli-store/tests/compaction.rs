@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use pli_io::sim::Fault;
 use pli_store::*;
-use pli_types::{AccountId, Action, SystemFlag};
+use pli_types::{AccountId, Action, SystemFlag, Uid};
 use world::*;
 
 const ALL: Compaction = Compaction { all: true, bytes_per_second: None };
@@ -129,6 +129,34 @@ fn expunged_bytes_go_after_the_window_and_nothing_else_does() {
             std::fs::remove_dir_all(world.dir.join("index")).unwrap();
         }
         let open = world.open();
+        assert_eq!(inbox(&open, ana), stay);
+        open.check();
+    });
+}
+
+#[test]
+fn an_index_that_has_grown_out_of_proportion_is_made_again() {
+    both(|world| async move {
+        let open = world.create();
+        let ana = open.account("ana@example.org", QuotaLimit::default()).await;
+        let inbox_id = open.mailbox(ana, "INBOX").id;
+        churn(&open, ana, 0..20).await;
+        let uids: Vec<Uid> = open.entries(ana, inbox_id).into_iter().map(|entry| entry.uid).collect();
+        for _ in 0..20 {
+            open.flag(ana, inbox_id, &uids, SystemFlag::Seen).await;
+            open.flag(ana, inbox_id, &uids, SystemFlag::Flagged).await;
+        }
+        let stay = inbox(&open, ana);
+        // A size that is in proportion, or too small to matter, is left alone.
+        compact(&open, ALL).await.unwrap();
+        assert_eq!(open.store.rebuild_status().rebuilds, 0);
+        open.store.set_index_bytes_min(1);
+        compact(&open, ALL).await.unwrap();
+        while open.store.rebuild_status().running {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let status = open.store.rebuild_status();
+        assert_eq!((status.rebuilds, status.error), (u64::from(world.index == IndexEngine::Sled), None));
         assert_eq!(inbox(&open, ana), stay);
         open.check();
     });
