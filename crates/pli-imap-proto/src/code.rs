@@ -24,6 +24,8 @@ pub enum Code<'a> {
     AuthorizationFailed,
     /// BADCHARSET with the charsets that work; empty: no list.
     BadCharset(&'a [&'a str]),
+    /// BADURL (RFC 4469 §4.1) with the URL.
+    BadUrl(&'a str),
     /// CANNOT
     Cannot,
     /// CAPABILITY with the list separated by blanks.
@@ -133,6 +135,7 @@ impl Code<'_> {
             Self::AuthenticationFailed => "AUTHENTICATIONFAILED",
             Self::AuthorizationFailed => "AUTHORIZATIONFAILED",
             Self::BadCharset(_) => "BADCHARSET",
+            Self::BadUrl(_) => "BADURL",
             Self::Cannot => "CANNOT",
             Self::Capability(_) => "CAPABILITY",
             Self::ClientBug => "CLIENTBUG",
@@ -203,6 +206,12 @@ impl Code<'_> {
                     out.astring(name.as_bytes());
                 }
                 out.raw(b")");
+            }
+            Self::BadUrl(url) => {
+                out.raw(b" ");
+                // RFC 4469 §5 `url-resp-text`
+                let fits = |b: &u8| matches!(b, b'!'..=b'~') && *b != b']' && *b != b'\\';
+                url.bytes().filter(|b| fits(b)).for_each(|b| out.raw(&[b]));
             }
             Self::Capability(list) => {
                 out.raw(b" ");

@@ -135,16 +135,9 @@ pub enum CommandBody {
         /// Without repeats, in the order sent.
         items: Vec<StatusItem>,
     },
-    /// RFC 9051 §6.3.12 with the message inside the command (small messages that the session let the framer
-    /// collect). Streamed ones go through [`crate::parse_append_prefix`].
-    Append {
-        /// Where to, and about the first message.
-        prefix: AppendPrefix,
-        /// The message.
-        message: Vec<u8>,
-        /// RFC 3502: the other ones.
-        more: Vec<(AppendMeta, Vec<u8>)>,
-    },
+    /// RFC 9051 §6.3.12, RFC 8508 §3, with the messages inside the command (small ones that the session let the framer
+    /// collect, and those made of URLs alone). Streamed ones go through [`crate::parse_append_prefix`].
+    Append(AppendPrefix),
     /// RFC 9051 §6.3.13.
     Idle,
     /// RFC 3501 §6.4.1.
@@ -295,7 +288,9 @@ impl CommandBody {
             },
             Self::Namespace => "NAMESPACE",
             Self::Status { .. } => "STATUS",
-            Self::Append { .. } => "APPEND",
+            Self::Append(AppendPrefix { replaces: None, .. }) => "APPEND",
+            Self::Append(AppendPrefix { replaces: Some(Replaces { uid: false, .. }), .. }) => "REPLACE",
+            Self::Append(AppendPrefix { replaces: Some(Replaces { uid: true, .. }), .. }) => "UID REPLACE",
             Self::Idle => "IDLE",
             Self::Check => "CHECK",
             Self::Close => "CLOSE",
@@ -452,15 +447,64 @@ pub enum StatusItem {
     AppendLimit,
 }
 
-/// RFC 9051 §6.3.12: where a message goes and what is known of it.
+/// RFC 9051 §6.3.12: where messages go, and their parts as far as they are read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AppendPrefix {
     /// Repeated in the tagged answer.
     pub tag: Tag,
     /// Where to.
     pub mailbox: MailboxName,
-    /// About the (first) message.
-    pub meta: AppendMeta,
+    /// RFC 8508: the message that goes.
+    pub replaces: Option<Replaces>,
+    /// In order.
+    pub parts: Vec<AppendPart>,
+    /// Reads on.
+    pub reader: AppendReader,
+}
+
+/// RFC 8508 §3: the message that REPLACE removes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replaces {
+    /// UID REPLACE.
+    pub uid: bool,
+    /// Message number or UID.
+    pub number: u32,
+}
+
+/// One part of what APPEND puts into a mailbox.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AppendPart {
+    /// A message begins.
+    Begin(AppendMeta),
+    /// RFC 4469 §3: what a URL names.
+    Url(Vec<u8>),
+    /// A literal that is about to come.
+    Literal(AppendLiteral),
+    /// The bytes of one that came inside the command.
+    Data(Vec<u8>),
+}
+
+/// What a literal of APPEND holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendLiteral {
+    /// A message.
+    Message,
+    /// A piece of one (RFC 4469 TEXT).
+    Text,
+    /// A URL.
+    Url,
+}
+
+/// Reads an APPEND piece by piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppendReader {
+    pub(crate) at: crate::append::At,
+    /// One message only.
+    pub(crate) single: bool,
+    /// A message has begun.
+    pub(crate) begun: bool,
+    /// URLs so far.
+    pub(crate) urls: usize,
 }
 
 /// What APPEND says about one message.

@@ -157,7 +157,7 @@ fn read_binary_part(c: &mut Cursor<'_>) -> Read<Vec<NonZeroU32>> {
 }
 
 /// RFC 9051 §9 `section-spec` and the bracket behind it.
-fn read_section(c: &mut Cursor<'_>) -> Read<Section> {
+pub fn read_section(c: &mut Cursor<'_>) -> Read<Section> {
     let (part, dot) = read_part(c)?;
     if !part.is_empty() && !dot || part.is_empty() && c.peek() == Some(b']') {
         c.need(b']', "Expected ]")?;

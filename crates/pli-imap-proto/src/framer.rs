@@ -34,7 +34,7 @@ pub enum Event<'i> {
         /// The message is whole.
         last: bool,
     },
-    /// The rest of an APPEND after its last streamed message, without the line end: see [`crate::parse_append_end`].
+    /// The rest of an APPEND after its last streamed message, without the line end: see [`crate::AppendReader::end`].
     AppendEnd(Cow<'i, [u8]>),
     /// The line that [`Framer::expect_line`] asked for, without its end.
     Line(Cow<'i, [u8]>),
@@ -450,23 +450,32 @@ fn read_tag(text: &[u8]) -> Option<Tag> {
     Tag::new(text.get(..end)?)
 }
 
-/// Whether the literal at the end of `text` is a message of APPEND (and not the mailbox name, which stands first).
+/// Whether the literal at the end of `text` is of an APPEND's (or REPLACE's) messages, and not the mailbox name, which
+/// stands first.
 fn is_append_message(text: &[u8]) -> bool {
-    let mut words = text.splitn(2, |&b| b == b' ');
-    let (Some(_tag), Some(rest)) = (words.next(), words.next()) else {
-        return false;
+    let next = |text: &mut &[u8]| {
+        let rest = text.trim_ascii_start();
+        let end = rest.iter().position(|b| *b == b' ').unwrap_or(rest.len());
+        let (word, rest) = rest.split_at_checked(end).unwrap_or_default();
+        *text = rest;
+        word.to_ascii_uppercase()
     };
-    let rest = rest.trim_ascii_start();
-    let Some((verb, arguments)) = rest.split_at_checked(6) else {
-        return false;
-    };
-    verb.eq_ignore_ascii_case(b"APPEND")
-        && arguments.first() == Some(&b' ')
-        && !matches!(arguments.trim_ascii_start().first(), Some(b'{'))
-        || is_append_after_name_literal(verb, arguments)
-}
-
-/// `APPEND {5}`, CR LF, five bytes, and then the message's literal.
-fn is_append_after_name_literal(verb: &[u8], arguments: &[u8]) -> bool {
-    verb.eq_ignore_ascii_case(b"APPEND") && memchr::memchr(b'\n', arguments).is_some()
+    let mut rest = text;
+    next(&mut rest);
+    let mut verb = next(&mut rest);
+    if verb == b"UID" {
+        verb = next(&mut rest);
+        if verb == b"APPEND" {
+            return false;
+        }
+    }
+    match verb.as_slice() {
+        b"APPEND" => {}
+        // RFC 8508 §3.2: the message's number stands before the name.
+        b"REPLACE" => drop(next(&mut rest)),
+        _ => return false,
+    }
+    // A name that was a literal has a line end before it.
+    let name_is_literal = rest.trim_ascii_start().first() == Some(&b'{');
+    !name_is_literal || memchr::memchr(b'\n', rest).is_some()
 }

@@ -37,9 +37,10 @@ mod sequence;
 mod sort;
 mod status;
 mod store;
+mod url;
 pub mod utf7;
 
-pub use append::{parse_append_end, parse_append_next, parse_append_prefix};
+pub use append::parse_append_prefix;
 pub use code::Code;
 pub use command::*;
 pub use framer::{Announced, Event, Framer, Refusal};
@@ -49,3 +50,4 @@ pub use out_data::{ListAttribute, ListRow, QuotaResource, StatusValue};
 pub use out_search::{Change, ESearch};
 pub use parse::{decode_base64, parse};
 pub use sequence::{Bound, Resolved, SequenceSet, write_compact};
+pub use url::{Access, ImapUrl, UrlAuth};

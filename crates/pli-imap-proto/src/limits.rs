@@ -30,6 +30,10 @@ pub const LIST_PATTERNS_COUNT_MAX: usize = 64;
 pub const FILTER_MAILBOXES_COUNT_MAX: usize = 1_000;
 /// Tags of one CANCELUPDATE. `tag BAD`.
 pub const CANCELLED_TAGS_COUNT_MAX: usize = 64;
+/// URLs of one APPEND (RFC 4469). `tag BAD`.
+pub const CATENATE_URLS_COUNT_MAX: usize = 1_000;
+/// A URL. Not one.
+pub const URL_BYTES_MAX: usize = 8 * 1024;
 /// One line of a SASL exchange (a token of OAUTHBEARER can be several KiB). `tag BAD`.
 pub const RAW_LINE_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a command or line before login, with its literals: nobody who has not said who he is may have more kept for

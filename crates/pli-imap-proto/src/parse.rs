@@ -84,7 +84,8 @@ fn read_body(tag: &Tag, c: &mut Cursor<'_>) -> Read<CommandBody> {
         b"LSUB" => list::read(c, crate::ListVerb::Lsub)?,
         b"XLIST" => list::read(c, crate::ListVerb::Xlist)?,
         b"STATUS" => status::read(c)?,
-        b"APPEND" => append::read(tag, c)?,
+        b"APPEND" => append::read(tag, c, None)?,
+        b"REPLACE" => append::read(tag, c, Some(false))?,
         b"ESEARCH" => search::read_esearch(c)?,
         b"CANCELUPDATE" => context::read_cancel(c)?,
         b"UIDBATCHES" => context::read_batches(c)?,
@@ -100,6 +101,8 @@ fn read_body(tag: &Tag, c: &mut Cursor<'_>) -> Read<CommandBody> {
                     c.space()?;
                     CommandBody::Expunge { uids: Some(c.message_set()?) }
                 }
+                // RFC 8508 §3.3
+                b"REPLACE" => append::read(tag, c, Some(true))?,
                 verb => read_message_command(verb, c, true)?,
             }
         }

@@ -1,9 +1,7 @@
 //! No bytes panic, whatever comes: sessions of clients, as they stand and broken at random from fixed seeds.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-use pli_imap_proto::{
-    AppendMeta, CommandError, Event, Framer, Out, Tag, parse, parse_append_end, parse_append_next, parse_append_prefix,
-};
+use pli_imap_proto::{AppendReader, CommandError, Event, Framer, Out, Tag, parse, parse_append_prefix};
 use proptest::prelude::*;
 
 const CORPUS: [(&str, &[u8]); 3] = [
@@ -18,7 +16,7 @@ fn session(bytes: &[u8], piece: usize, utf8: bool, collect: bool) -> (usize, Vec
     let mut out = Out::new();
     let mut fine = 0;
     let mut errors = Vec::new();
-    let mut append: Option<(Tag, AppendMeta)> = None;
+    let mut append: Option<(Tag, AppendReader)> = None;
     for mut input in bytes.chunks(piece) {
         while let Some(event) = framer.next(&mut input) {
             let result = match event {
@@ -32,11 +30,9 @@ fn session(bytes: &[u8], piece: usize, utf8: bool, collect: bool) -> (usize, Vec
                     continue;
                 }
                 Event::AppendLiteral(_) => {
-                    let meta = match &append {
-                        None => parse_append_prefix(framer.prefix(), utf8).map(|p| (p.tag, p.meta)),
-                        Some((tag, before)) => {
-                            parse_append_next(tag, before, framer.prefix()).map(|m| (tag.clone(), m))
-                        }
+                    let meta = match &mut append {
+                        None => parse_append_prefix(framer.prefix(), utf8).map(|p| (p.tag, p.reader)),
+                        Some((tag, reader)) => reader.next(tag, framer.prefix()).map(|_| (tag.clone(), *reader)),
                     };
                     match meta {
                         Ok(meta) => {
@@ -52,8 +48,8 @@ fn session(bytes: &[u8], piece: usize, utf8: bool, collect: bool) -> (usize, Vec
                     }
                 }
                 Event::AppendEnd(end) => {
-                    let (tag, last) = append.take().expect("a stream before its end");
-                    parse_append_end(&tag, &last, &end)
+                    let (tag, mut reader) = append.take().expect("a stream before its end");
+                    reader.end(&tag, &end).map(drop)
                 }
                 Event::Continue | Event::Stream { .. } => continue,
                 Event::Line(_) => Ok(()),

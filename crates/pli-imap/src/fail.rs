@@ -32,6 +32,9 @@ pub enum Fail {
     /// RFC 9586 §3: a message number after UIDONLY was enabled.
     #[error("a message number after UIDONLY")]
     UidRequired,
+    /// RFC 4469 §4.1: a URL of a CATENATE that names nothing.
+    #[error("a URL that names nothing")]
+    BadUrl(String),
     /// A command used an action that its row does not name: a defect of ours, refused.
     #[error("action {} is not in the command's row", .0.name())]
     Undeclared(Action),
@@ -57,6 +60,8 @@ pub enum ReplyCode {
     Modified(Vec<u32>),
     /// RFC 8474 §4.1.
     MailboxId(String),
+    /// RFC 4469 §4.1.
+    BadUrl(String),
 }
 
 impl ReplyCode {
@@ -70,6 +75,7 @@ impl ReplyCode {
             Self::CopyUid(validity, from, to) => Some(Code::CopyUid { validity: *validity, from, to }),
             Self::Modified(numbers) => Some(Code::Modified(numbers)),
             Self::MailboxId(id) => Some(Code::MailboxId(id)),
+            Self::BadUrl(url) => Some(Code::BadUrl(url)),
         }
     }
 }
@@ -119,6 +125,11 @@ pub fn reply(fail: &Fail) -> Reply {
         Fail::Login(error) => login_reply(*error),
         Fail::No(code, words) => Reply::no(*code, text(words)),
         Fail::Bad(words) => Reply { status: Status::Bad, code: ReplyCode::None, text: text(words) },
+        Fail::BadUrl(url) => Reply {
+            status: Status::No,
+            code: ReplyCode::BadUrl(url.clone()),
+            text: text("This URL names nothing that can be read here"),
+        },
         Fail::UidRequired => Reply {
             status: Status::Bad,
             code: ReplyCode::Plain(Code::UidRequired),
@@ -208,6 +219,6 @@ pub const fn level(fail: &Fail) -> Level {
         Fail::Undeclared(_) => Level::ERROR,
         Fail::Refused(Refusal::Unavailable) | Fail::Login(AuthError::Unavailable | AuthError::NoKeys) => Level::ERROR,
         Fail::Refused(_) | Fail::Login(_) => Level::INFO,
-        Fail::No(..) | Fail::Bad(_) | Fail::UidRequired | Fail::Io(_) => Level::DEBUG,
+        Fail::No(..) | Fail::Bad(_) | Fail::BadUrl(_) | Fail::UidRequired | Fail::Io(_) => Level::DEBUG,
     }
 }

@@ -41,6 +41,7 @@ mod subject;
 pub mod table;
 mod threading;
 mod uid_only;
+mod url;
 mod wire;
 
 pub use config::ImapConfig;

@@ -34,8 +34,11 @@ pub const DECODE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// A refused message that the client sends without waiting is read and dropped up to so many times the size limit;
 /// for a larger one the session ends with `* BYE [TOOBIG]`.
 pub const SKIP_TIMES_MAX: u64 = 4;
-/// Messages that one APPEND may carry (RFC 3502). `NO [LIMIT]`.
-pub const MULTIAPPEND_COUNT_MAX: usize = 100;
+/// Messages that one APPEND may carry (RFC 3502); what they take together is bounded by the memory for messages that
+/// are being appended. `NO [LIMIT]`.
+pub const MULTIAPPEND_COUNT_MAX: usize = 200_000;
+/// What a message costs beside its bytes while it waits for the others of its APPEND.
+pub const APPEND_MESSAGE_BYTES: u64 = 1024;
 /// RFC 2971 §3.3: bytes of a client's name that logs keep.
 pub const CLIENT_NAME_BYTES_MAX: usize = 120;
 /// A session may take so many times the configured time for a login in all before it has logged in, whatever it says

@@ -546,7 +546,7 @@ impl Session {
             CommandBody::List(list) => command::list::run(self, &list).await,
             CommandBody::Namespace => command::namespace::run(self),
             CommandBody::Status { mailbox, items } => command::status::run(self, &mailbox, &items).await,
-            CommandBody::Append { prefix, message, more } => command::append::whole(self, prefix, message, more).await,
+            CommandBody::Append(prefix) => command::append::whole(self, prefix).await,
             CommandBody::Idle => command::idle::run(self).await,
             CommandBody::Check => Ok(Reply::ok("CHECK done")),
             CommandBody::Close => command::close::close(self).await,

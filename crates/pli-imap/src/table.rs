@@ -103,6 +103,8 @@ use Tells::{All, NoExpunge, Nothing};
 
 const READ: Need = Actions(&[Action::FetchMetadata, Action::FetchContent, Action::MarkSeen]);
 
+const REPLACE: Need = Actions(&[Action::List, Action::Append, Action::Expunge, Action::FetchContent]);
+
 /// Every command.
 pub const ROWS: &[Row] = &[
     row("CAPABILITY", States::ANY, All, &["IMAP4rev1", "IMAP4rev2"], SESSION, "RFC 9051 §6.1.1"),
@@ -187,10 +189,12 @@ pub const ROWS: &[Row] = &[
         "APPEND",
         States::AUTHENTICATED,
         All,
-        &["LITERAL+", "MULTIAPPEND", "APPENDLIMIT"],
-        Actions(&[Action::List, Action::Append]),
+        &["LITERAL+", "MULTIAPPEND", "APPENDLIMIT", "CATENATE"],
+        Actions(&[Action::List, Action::Append, Action::FetchContent]),
         "RFC 9051 §6.3.12",
     ),
+    row("REPLACE", States::SELECTED, All, &["REPLACE"], REPLACE, "RFC 8508 §3.2"),
+    row("UID REPLACE", States::SELECTED, All, &[], REPLACE, "RFC 8508 §3.3"),
     row("IDLE", States::AUTHENTICATED, All, &["IDLE"], SESSION, "RFC 9051 §6.3.13"),
     row("CHECK", States::SELECTED, All, &[], SESSION, "RFC 3501 §6.4.1"),
     row("CLOSE", States::SELECTED, Nothing, &[], Actions(&[Action::Expunge]), "RFC 9051 §6.4.1"),
@@ -468,6 +472,8 @@ mod tests {
             "SETQUOTA \"\" (STORAGE 1)",
             "COMPRESS DEFLATE",
             "APPEND a {1}\r\nx",
+            "REPLACE 1 a {1}\r\nx",
+            "UID REPLACE 1 a {1}\r\nx",
         ] {
             let command = pli_imap_proto::parse(format!("t {line}").as_bytes(), false).unwrap();
             assert!(find(command.body.verb()).is_some(), "{line}");

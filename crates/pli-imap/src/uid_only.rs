@@ -12,6 +12,7 @@ pub fn names_numbers(body: &CommandBody) -> bool {
         CommandBody::Search { uid, search }
         | CommandBody::Sort { uid, search, .. }
         | CommandBody::Thread { uid, search, .. } => !uid || has_numbers(&search.key),
+        CommandBody::Append(prefix) => prefix.replaces.is_some_and(|replaces| !replaces.uid),
         CommandBody::ESearch { search, .. } => has_numbers(&search.key),
         CommandBody::Select { qresync: Some(qresync), .. } => qresync.matches.is_some(),
         _ => false,

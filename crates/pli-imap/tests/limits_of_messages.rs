@@ -69,3 +69,19 @@ async fn a_long_search_tells_how_far_it_is() {
     let none = client.ok("NOOP").await;
     assert!(!none.contains("INPROGRESS"), "{none}");
 }
+
+/// RFC 3502 §6.3.11: as many messages in one APPEND as there is memory for, and all of them or none.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_messages_in_one_append_are_all_or_nothing() {
+    let config = ImapConfig { message_bytes_max: 200_000, in_flight_bytes_max: 2_500_000, ..ImapConfig::default() };
+    let server = server_with(config, None).await;
+    let mut client = server.inbox().await;
+    let one = message("x");
+    let many = |count: usize| format!("APPEND INBOX{}", format!(" {{{}+}}\r\n{one}", one.len()).repeat(count));
+    let appended = client.ok(&many(1_500)).await;
+    assert!(appended.contains("* 1500 EXISTS") && appended.contains(" 1:1500] "), "{appended}");
+    // Over the memory for messages that are being appended.
+    let refused = client.run(&many(2_500)).await;
+    assert!(refused.contains("a NO [LIMIT]"), "{refused}");
+    assert!(client.ok("STATUS INBOX (MESSAGES)").await.contains("MESSAGES 1500"));
+}

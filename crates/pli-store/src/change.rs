@@ -208,12 +208,35 @@ impl Store {
         mailbox: MailboxId,
         messages: Vec<AppendMessage>,
     ) -> Result<Committed<Appended>> {
+        self.append_for(permit, keys.into(), mailbox, messages, None).await
+    }
+    /// RFC 8508 §3.4: a message comes and another one goes, whatever its flags, in one commit; only what is more than
+    /// before counts against the quota. `NoMessage` if the one that is to go is not there.
+    pub async fn replace(
+        &self,
+        permit: Permit,
+        keys: impl Into<Option<&Opened>>,
+        mailbox: MailboxId,
+        message: AppendMessage,
+        gone: (Permit, MailboxId, Uid),
+    ) -> Result<Committed<Appended>> {
+        let account = owner(&gone.0, &[Action::Expunge], Some(gone.1))?;
+        self.append_for(permit, keys.into(), mailbox, vec![message], Some((account, gone))).await
+    }
+    async fn append_for(
+        &self,
+        permit: Permit,
+        keys: Option<&Opened>,
+        mailbox: MailboxId,
+        messages: Vec<AppendMessage>,
+        gone: Option<(AccountId, (Permit, MailboxId, Uid))>,
+    ) -> Result<Committed<Appended>> {
         let account = owner(&permit, &[Action::Append], Some(mailbox))?;
         let engine = self.engine();
         let now = engine.now();
         let public = engine.delivery_key(account, now)?;
         let epoch = public.epoch();
-        let secret = match keys.into() {
+        let secret = match keys {
             Some(keys) => Some(keys.epoch(now, epoch, &|epoch| engine.epoch_blob(account, epoch).ok().flatten())?),
             None => None,
         };
@@ -238,6 +261,10 @@ impl Store {
             prepared.push(message.prepared);
         }
         self.commit(move |txn| {
+            if let Some((account, (permit, mailbox, uid))) = gone {
+                txn.remove(account, mailbox, uid)?;
+                txn.audit(&permit, |event| event.uid(uid).count("messages", 1));
+            }
             let bodies = prepared.iter().map(|prepared| txn.place_body(prepared)).collect();
             let (uid_validity, uids) = txn.append(account, mailbox, &entries, bodies)?;
             if let Some(person) = by.person {

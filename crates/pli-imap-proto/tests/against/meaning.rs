@@ -306,11 +306,17 @@ pub fn meaning(theirs: &t::command::Command<'_>) -> Option<Ours> {
             let internal_date = date.as_ref().map(|d| UnixMillis::from_secs(d.as_ref().timestamp()));
             let meta = p::AppendMeta { flags: flags(f)?, internal_date, binary, utf8: false };
             let tag = p::Tag::new(theirs.tag.inner().as_bytes()).unwrap();
-            Ours::Append {
-                prefix: p::AppendPrefix { tag, mailbox: mailbox(m)?, meta },
-                message: message.to_vec(),
-                more: vec![],
-            }
+            // How far the reader is after one message.
+            let Ok(p::Command { body: Ours::Append(done), .. }) = p::parse(b"t APPEND a {1}\r\nx", false) else {
+                panic!()
+            };
+            Ours::Append(p::AppendPrefix {
+                tag,
+                mailbox: mailbox(m)?,
+                replaces: None,
+                parts: vec![p::AppendPart::Begin(meta), p::AppendPart::Data(message.to_vec())],
+                reader: done.reader,
+            })
         }
         Theirs::Check => Ours::Check,
         Theirs::Close => Ours::Close,

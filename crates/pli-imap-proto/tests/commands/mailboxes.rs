@@ -215,29 +215,74 @@ fn append_whole_and_by_prefix() {
         internal_date: Some(date),
         ..AppendMeta::default()
     };
-    let prefix =
-        |meta: &AppendMeta| AppendPrefix { tag: Tag::new(b"a1").unwrap(), mailbox: name("INBOX"), meta: meta.clone() };
+    let parts = |line: &str| match body(line) {
+        CommandBody::Append(prefix) => {
+            assert_eq!((prefix.tag.as_str(), &prefix.mailbox, prefix.replaces), ("a1", &name("INBOX"), None));
+            prefix.parts
+        }
+        other => panic!("{other:?}"),
+    };
+    let plain = AppendMeta::default;
     assert_eq!(
-        body("APPEND inbox (\\Seen $Junk \\Recent) \"16-Jul-1996 19:44:25 -0700\" {3+}\r\na\r\n"),
-        CommandBody::Append { prefix: prefix(&meta), message: b"a\r\n".to_vec(), more: vec![] }
+        parts("APPEND inbox (\\Seen $Junk \\Recent) \"16-Jul-1996 19:44:25 -0700\" {3+}\r\na\r\n"),
+        [AppendPart::Begin(meta.clone()), AppendPart::Data(b"a\r\n".to_vec())]
     );
-    let two = body("APPEND inbox {1}\r\nx () {2}\r\nyz");
-    let expected = (AppendMeta::default(), b"yz".to_vec());
     assert_eq!(
-        two,
-        CommandBody::Append { prefix: prefix(&AppendMeta::default()), message: b"x".to_vec(), more: vec![expected] }
+        parts("APPEND inbox {1}\r\nx () {2}\r\nyz"),
+        [
+            AppendPart::Begin(plain()),
+            AppendPart::Data(b"x".to_vec()),
+            AppendPart::Begin(plain()),
+            AppendPart::Data(b"yz".to_vec())
+        ]
     );
+    // RFC 4469 §5, RFC 8508 §5
+    assert_eq!(
+        parts("APPEND inbox catenate (url \"/a/;UID=1\" TEXT {1}\r\nx URL b)  () {2}\r\nyz"),
+        [
+            AppendPart::Begin(plain()),
+            AppendPart::Url(b"/a/;UID=1".to_vec()),
+            AppendPart::Data(b"x".to_vec()),
+            AppendPart::Url(b"b".to_vec()),
+            AppendPart::Begin(plain()),
+            AppendPart::Data(b"yz".to_vec())
+        ]
+    );
+    match body("UID REPLACE 7 Drafts CATENATE (URL a)") {
+        CommandBody::Append(prefix) => {
+            assert_eq!((prefix.mailbox, prefix.replaces), (name("Drafts"), Some(Replaces { uid: true, number: 7 })));
+        }
+        other => panic!("{other:?}"),
+    }
+    for line in [
+        "APPEND inbox CATENATE ()",
+        "APPEND inbox CATENATE (URL)",
+        "APPEND inbox CATENATE (URL a",
+        "APPEND inbox CATENATE URL a",
+        "APPEND inbox CATENATE (FOO a)",
+        "REPLACE inbox {1}\r\nx",
+        "REPLACE 0 inbox {1}\r\nx",
+        "REPLACE 1:2 inbox {1}\r\nx",
+        "REPLACE 1 inbox {1}\r\nx {1}\r\ny",
+    ] {
+        bad(line);
+    }
 
     let read = |text: &str| parse_append_prefix(text.as_bytes(), false);
-    assert_eq!(read("a1 APPEND INBOX {310}").unwrap(), prefix(&AppendMeta::default()));
+    let message = |meta: AppendMeta| vec![AppendPart::Begin(meta), AppendPart::Literal(AppendLiteral::Message)];
+    assert_eq!(read("a1 APPEND INBOX {310}").unwrap().parts, message(plain()));
     assert_eq!(
         read("a1 append {5}\r\ninbox (\\Seen $Junk)  \" 7-Jul-1996 02:44:25 +0000\" {310+}").unwrap().mailbox,
         name("INBOX")
     );
-    assert_eq!(read("a1 APPEND inbox (\\SEEN $Junk) \"17-Jul-1996 02:44:25 +0000\" {310}").unwrap(), prefix(&meta));
-    let utf8 = read("a1 APPEND inbox UTF8 (~{3+}").unwrap().meta;
-    assert!(utf8.utf8 && utf8.binary);
-    assert!(read("a1 APPEND inbox ~{3}").unwrap().meta.binary);
+    let seen = read("a1 APPEND inbox (\\SEEN $Junk) \"17-Jul-1996 02:44:25 +0000\" {310}").unwrap();
+    assert_eq!((seen.mailbox, seen.parts), (name("INBOX"), message(meta)));
+    let utf8 = AppendMeta { utf8: true, binary: true, ..plain() };
+    assert_eq!(read("a1 APPEND inbox UTF8 (~{3+}").unwrap().parts, message(utf8));
+    assert_eq!(read("a1 APPEND inbox ~{3}").unwrap().parts, message(AppendMeta { binary: true, ..plain() }));
+    let cat = read("a1 UID REPLACE 5 inbox CATENATE (URL a TEXT {3}").unwrap();
+    assert_eq!(cat.replaces, Some(Replaces { uid: true, number: 5 }));
+    assert_eq!(cat.parts[1..], [AppendPart::Url(b"a".to_vec()), AppendPart::Literal(AppendLiteral::Text)]);
     for text in [
         "a1 APPEND inbox",
         "a1 APPEND {5}",
@@ -252,16 +297,23 @@ fn append_whole_and_by_prefix() {
     }
     assert!(matches!(read("a1 APPEND a//b {3}"), Err(CommandError::MailboxName { creating: false, .. })));
     let tag = Tag::new(b"a1").unwrap();
-    assert_eq!(
-        parse_append_next(&tag, &AppendMeta::default(), b" (\\Seen $Junk) \"17-Jul-1996 02:44:25 +0000\" {4}").unwrap(),
-        meta
-    );
-    assert!(parse_append_next(&tag, &AppendMeta::default(), b"{4}").is_err());
-    assert!(parse_append_next(&tag, &utf8, b") {4}").is_ok());
-    assert!(parse_append_end(&tag, &AppendMeta::default(), b"  ").is_ok());
-    assert!(parse_append_end(&tag, &AppendMeta::default(), b")").is_err());
-    assert!(parse_append_end(&tag, &utf8, b")").is_ok());
-    assert!(parse_append_end(&tag, &utf8, b"").is_err());
+    let after = |text: &str| read(text).unwrap().reader;
+    let first = after("a1 APPEND inbox {4}");
+    let utf8 = after("a1 APPEND inbox UTF8 (~{4}");
+    let cat = after("a1 APPEND inbox CATENATE (TEXT {4}");
+    let next = |mut reader: AppendReader, text: &[u8]| reader.next(&tag, text);
+    let end = |mut reader: AppendReader, text: &[u8]| reader.end(&tag, text);
+    let parts = next(first, b" (\\Seen $Junk) \"17-Jul-1996 02:44:25 +0000\" {4}").unwrap();
+    assert!(matches!(parts.as_slice(), [AppendPart::Begin(_), AppendPart::Literal(AppendLiteral::Message)]));
+    assert!(next(first, b"{4}").is_err());
+    assert!(next(utf8, b") {4}").is_ok() && next(utf8, b" {4}").is_err());
+    assert!(end(first, b"  ").is_ok() && end(first, b")").is_err());
+    assert!(end(utf8, b")").is_ok() && end(utf8, b"").is_err());
+    assert!(end(cat, b")").is_ok() && end(cat, b"").is_err());
+    assert_eq!(end(cat, b" URL a)").unwrap(), [AppendPart::Url(b"a".to_vec())]);
+    assert_eq!(next(cat, b" URL {3}").unwrap(), [AppendPart::Literal(AppendLiteral::Url)]);
+    assert_eq!(next(cat, b" URL a) CATENATE (URL b TEXT {1}").unwrap().len(), 4);
+    assert!(next(after("a1 REPLACE 1 inbox {4}"), b" {4}").is_err());
     bad("APPEND inbox");
     bad("APPEND inbox x");
     bad("APPEND inbox \"x\"");
@@ -272,7 +324,10 @@ fn dates_of_append() {
     let secs = |text: &str| {
         parse_append_prefix(format!("a1 APPEND a \"{text}\" {{1}}").as_bytes(), false)
             .ok()?
-            .meta
+            .parts
+            .into_iter()
+            .find_map(|part| if let AppendPart::Begin(meta) = part { Some(meta) } else { None })
+            .unwrap()
             .internal_date
             .map(UnixMillis::secs)
     };

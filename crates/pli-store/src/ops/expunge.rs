@@ -48,15 +48,31 @@ impl Txn<'_> {
         mailbox: MailboxId,
         only: Option<Vec<Uid>>,
     ) -> Result<Vec<Uid>> {
-        let mut state = self.state(account)?;
-        let mut row = self.mailbox(account, mailbox)?;
-        let sorted: Option<Vec<Uid>> = only.map(|uids| uids.into_iter().collect::<BTreeSet<_>>().into_iter().collect());
-        if row.deleted == 0 {
+        if self.mailbox(account, mailbox)?.deleted == 0 {
             return Ok(Vec::new());
         }
+        let sorted: Option<Vec<Uid>> = only.map(|uids| uids.into_iter().collect::<BTreeSet<_>>().into_iter().collect());
+        self.expunge_those(account, mailbox, sorted.as_deref(), |entry| entry.flags & SystemFlag::Deleted.bit() != 0)
+    }
+
+    /// Removes one message, whatever its flags. RFC 8508 §3.4.
+    pub(crate) fn remove(&mut self, account: AccountId, mailbox: MailboxId, uid: Uid) -> Result<()> {
+        let gone = self.expunge_those(account, mailbox, Some(&[uid]), |_| true)?;
+        if gone.is_empty() { Err(StoreError::NoMessage) } else { Ok(()) }
+    }
+
+    fn expunge_those(
+        &mut self,
+        account: AccountId,
+        mailbox: MailboxId,
+        only: Option<&[Uid]>,
+        goes: impl Fn(&Entry) -> bool,
+    ) -> Result<Vec<Uid>> {
+        let mut state = self.state(account)?;
+        let mut row = self.mailbox(account, mailbox)?;
         let mut gone = Vec::new();
-        self.edit_entries(mailbox, sorted.as_deref(), |entry| {
-            if entry.flags & SystemFlag::Deleted.bit() == 0 {
+        self.edit_entries(mailbox, only, |entry| {
+            if !goes(&entry) {
                 return Some(entry);
             }
             gone.push(entry);
