@@ -74,6 +74,12 @@ pub enum Code<'a> {
     MailboxId(&'a str),
     /// MESSAGELIMIT (RFC 9738 §3): the limit, and the lowest UID that was done, where some were.
     MessageLimit(u32, Option<Uid>),
+    /// METADATA LONGENTRIES (RFC 5464 §4.2.1)
+    MetadataLongEntries(u64),
+    /// METADATA MAXSIZE (RFC 5464 §4.3)
+    MetadataMaxSize(u64),
+    /// METADATA TOOMANY (RFC 5464 §4.3)
+    MetadataTooMany,
     /// MODIFIED (RFC 7162 §3.1.3): numbers or UIDs in rising order.
     Modified(&'a [u32]),
     /// NOMODSEQ (RFC 7162 §3.1.2.2)
@@ -153,6 +159,7 @@ impl Code<'_> {
             Self::Limit => "LIMIT",
             Self::MailboxId(_) => "MAILBOXID",
             Self::MessageLimit(..) => "MESSAGELIMIT",
+            Self::MetadataLongEntries(_) | Self::MetadataMaxSize(_) | Self::MetadataTooMany => "METADATA",
             Self::Modified(_) => "MODIFIED",
             Self::NoModSeq => "NOMODSEQ",
             Self::NonExistent => "NONEXISTENT",
@@ -243,6 +250,15 @@ impl Code<'_> {
                 out.raw(id.as_bytes());
                 out.raw(b")");
             }
+            Self::MetadataLongEntries(bytes) => {
+                out.raw(b" LONGENTRIES");
+                out.space_number(bytes);
+            }
+            Self::MetadataMaxSize(bytes) => {
+                out.raw(b" MAXSIZE");
+                out.space_number(bytes);
+            }
+            Self::MetadataTooMany => out.raw(b" TOOMANY"),
             Self::Modified(numbers) => {
                 out.raw(b" ");
                 out.runs(numbers.iter().copied());

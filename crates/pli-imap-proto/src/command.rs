@@ -5,7 +5,7 @@
 use std::fmt;
 use std::num::NonZeroU32;
 
-use pli_types::{FlagSet, MailboxName, ModSeq, SpecialUse, Uid, UidValidity, UnixMillis};
+use pli_types::{FlagSet, MailboxName, ModSeq, Rights, SpecialUse, Uid, UidValidity, UnixMillis};
 
 pub use crate::query::*;
 use crate::sequence::SequenceSet;
@@ -254,6 +254,42 @@ pub enum CommandBody {
         /// Resource in upper case and limit.
         limits: Vec<(Box<str>, u64)>,
     },
+    /// RFC 4314 §3.1.
+    SetAcl {
+        /// Of which mailbox.
+        mailbox: MailboxName,
+        /// Whose entry, as sent.
+        identifier: String,
+        /// What becomes of it.
+        change: AclChange,
+    },
+    /// RFC 4314 §3.2.
+    DeleteAcl {
+        /// Of which mailbox.
+        mailbox: MailboxName,
+        /// Whose entry, as sent.
+        identifier: String,
+    },
+    /// RFC 4314 §3.3.
+    GetAcl(MailboxName),
+    /// RFC 4314 §3.4.
+    ListRights {
+        /// Of which mailbox.
+        mailbox: MailboxName,
+        /// Whose, as sent.
+        identifier: String,
+    },
+    /// RFC 4314 §3.5.
+    MyRights(MailboxName),
+    /// RFC 5464 §4.2.
+    GetMetadata(Metadata),
+    /// RFC 5464 §4.3: names in lower case; `None` removes.
+    SetMetadata {
+        /// Of which mailbox; `None`: of the server.
+        mailbox: Option<MailboxName>,
+        /// Entries with their values.
+        entries: Vec<(String, Option<Vec<u8>>)>,
+    },
     /// RFC 4978 §3: the mechanism in upper case.
     Compress {
         /// `DEFLATE`.
@@ -317,6 +353,13 @@ impl CommandBody {
             Self::GetQuota { .. } => "GETQUOTA",
             Self::GetQuotaRoot(_) => "GETQUOTAROOT",
             Self::SetQuota { .. } => "SETQUOTA",
+            Self::SetAcl { .. } => "SETACL",
+            Self::DeleteAcl { .. } => "DELETEACL",
+            Self::GetAcl(_) => "GETACL",
+            Self::ListRights { .. } => "LISTRIGHTS",
+            Self::MyRights(_) => "MYRIGHTS",
+            Self::GetMetadata(_) => "GETMETADATA",
+            Self::SetMetadata { .. } => "SETMETADATA",
             Self::Compress { .. } => "COMPRESS",
         }
     }
@@ -418,6 +461,46 @@ pub struct ListReturn {
     pub special_use: bool,
     /// RFC 5819 §2 STATUS; empty: not asked.
     pub status: Vec<StatusItem>,
+    /// RFC 8440 MYRIGHTS
+    pub my_rights: bool,
+    /// RFC 9590 METADATA: names of entries; empty: not asked.
+    pub metadata: Vec<String>,
+}
+
+/// RFC 4314 §3.1: what becomes of the rights of an identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AclChange {
+    /// These alone.
+    Set(Rights),
+    /// `+`
+    Add(Rights),
+    /// `-`
+    Remove(Rights),
+}
+
+/// RFC 5464 §4.2.2: how far below an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// The entry alone.
+    #[default]
+    Zero,
+    /// And those right below it.
+    One,
+    /// And all below it.
+    Infinity,
+}
+
+/// RFC 5464 §4.2: what GETMETADATA asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metadata {
+    /// Of which mailbox; `None`: of the server.
+    pub mailbox: Option<MailboxName>,
+    /// Names in lower case, with `/private` or `/shared` before them.
+    pub entries: Vec<String>,
+    /// MAXSIZE
+    pub max_size: Option<u64>,
+    /// DEPTH
+    pub depth: Depth,
 }
 
 /// RFC 9051 §6.3.11: what STATUS can tell.

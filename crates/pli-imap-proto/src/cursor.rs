@@ -48,6 +48,11 @@ impl<'a> Cursor<'a> {
         self.rest.first().copied()
     }
 
+    /// The byte `at` places on.
+    pub fn peek_at(&self, at: usize) -> Option<u8> {
+        self.rest.get(at).copied()
+    }
+
     /// Takes one byte if it is `b`.
     pub fn eat(&mut self, b: u8) -> bool {
         match self.rest.split_first() {

@@ -24,6 +24,14 @@ pub const SECTION_DEPTH_MAX: usize = 64;
 pub const FLAGS_COUNT_MAX: usize = 128;
 /// RFC 2971 §3.3: field-value pairs of ID. `tag BAD`.
 pub const ID_FIELDS_COUNT_MAX: usize = 30;
+/// An identifier of an access control list. `tag BAD`.
+pub const IDENTIFIER_BYTES_MAX: usize = 512;
+/// Entries of one GETMETADATA or SETMETADATA. `tag BAD`.
+pub const METADATA_ENTRIES_COUNT_MAX: usize = 64;
+/// The name of an annotation. `tag BAD`.
+pub const ANNOTATION_NAME_BYTES_MAX: usize = 256;
+/// Levels of it below `/private` and `/shared`. `tag BAD`.
+pub const ANNOTATION_NAME_LEVELS_MAX: usize = 16;
 /// Patterns of one LIST. `tag BAD`.
 pub const LIST_PATTERNS_COUNT_MAX: usize = 64;
 /// Mailboxes that one NOTIFY or ESEARCH names. `tag BAD`.

@@ -3,7 +3,7 @@
 use crate::command::{CommandBody, List, ListReturn, ListSelect, ListVerb};
 use crate::cursor::{Cursor, Read};
 use crate::limits::LIST_PATTERNS_COUNT_MAX;
-use crate::status;
+use crate::{metadata, status};
 
 /// ` [(selection)] reference pattern|(patterns) [RETURN (options)]`
 pub fn read(c: &mut Cursor<'_>, verb: ListVerb) -> Read<CommandBody> {
@@ -83,6 +83,14 @@ fn read_returns(c: &mut Cursor<'_>) -> Read<ListReturn> {
             b"STATUS" => {
                 c.space()?;
                 returns.status = status::read_items(c)?;
+            }
+            b"MYRIGHTS" => returns.my_rights = true,
+            b"METADATA" => {
+                c.space()?;
+                if c.peek() != Some(b'(') {
+                    return Err("METADATA needs entries".into());
+                }
+                returns.metadata = metadata::read_entries(c)?;
             }
             _ => return Err("Unknown return option".into()),
         }

@@ -335,6 +335,63 @@ impl Out {
         }
         self.raw(b")\r\n");
     }
+    /// `* ACL mailbox identifier rights ...` (RFC 4314 §3.6)
+    pub fn acl(&mut self, mailbox: &str, entries: &[(String, String)]) {
+        self.raw(b"* ACL ");
+        self.mailbox(mailbox);
+        for (identifier, rights) in entries {
+            self.raw(b" ");
+            self.astring(identifier.as_bytes());
+            self.raw(b" ");
+            self.astring(rights.as_bytes());
+        }
+        self.crlf();
+    }
+    /// `* LISTRIGHTS mailbox identifier always optional ...` (RFC 4314 §3.7)
+    pub fn list_rights(&mut self, mailbox: &str, identifier: &str, always: &str, optional: &[String]) {
+        self.raw(b"* LISTRIGHTS ");
+        self.mailbox(mailbox);
+        self.raw(b" ");
+        self.astring(identifier.as_bytes());
+        self.raw(b" ");
+        self.astring(always.as_bytes());
+        for rights in optional {
+            self.raw(b" ");
+            self.astring(rights.as_bytes());
+        }
+        self.crlf();
+    }
+    /// `* MYRIGHTS mailbox rights` (RFC 4314 §3.8)
+    pub fn my_rights(&mut self, mailbox: &str, rights: &str) {
+        self.raw(b"* MYRIGHTS ");
+        self.mailbox(mailbox);
+        self.raw(b" ");
+        self.astring(rights.as_bytes());
+        self.crlf();
+    }
+    /// `* METADATA mailbox (entry value ...)` (RFC 5464 §4.4.1); an empty name is the server. A value with NUL is a
+    /// literal8.
+    pub fn metadata(&mut self, mailbox: &str, entries: &[(String, Option<Vec<u8>>)]) {
+        self.raw(b"* METADATA ");
+        if mailbox.is_empty() {
+            self.raw(b"\"\"");
+        } else {
+            self.mailbox(mailbox);
+        }
+        self.raw(b" (");
+        for (i, (name, value)) in entries.iter().enumerate() {
+            if i > 0 {
+                self.raw(b" ");
+            }
+            self.astring(name.as_bytes());
+            self.raw(b" ");
+            match value {
+                Some(value) if value.contains(&0) => self.literal8(value),
+                value => self.nstring(value.as_deref()),
+            }
+        }
+        self.raw(b")\r\n");
+    }
     fn quota_name(&mut self, root: &str) {
         self.string(root.as_bytes());
     }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use crate::command::{Command, CommandBody, CommandError, Hidden, Tag};
 use crate::cursor::{Cursor, Fail, Read};
 use crate::limits::ID_FIELDS_COUNT_MAX;
-use crate::{append, context, create, fetch, list, quota, search, select, sort, status, store};
+use crate::{acl, append, context, create, fetch, list, metadata, quota, search, select, sort, status, store};
 
 /// Longest verb.
 const VERB_BYTES_MAX: usize = 16;
@@ -92,6 +92,13 @@ fn read_body(tag: &Tag, c: &mut Cursor<'_>) -> Read<CommandBody> {
         b"GETQUOTA" => quota::read_get(c)?,
         b"GETQUOTAROOT" => CommandBody::GetQuotaRoot(read_mailbox(c)?),
         b"SETQUOTA" => quota::read_set(c)?,
+        b"SETACL" => acl::read_set(c)?,
+        b"DELETEACL" => acl::read_delete(c)?,
+        b"GETACL" => CommandBody::GetAcl(read_mailbox(c)?),
+        b"LISTRIGHTS" => acl::read_list(c)?,
+        b"MYRIGHTS" => CommandBody::MyRights(read_mailbox(c)?),
+        b"GETMETADATA" => metadata::read_get(c)?,
+        b"SETMETADATA" => metadata::read_set(c)?,
         b"UID" => {
             c.space()?;
             let mut buffer = [0; VERB_BYTES_MAX];

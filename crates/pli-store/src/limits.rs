@@ -140,4 +140,4 @@ pub(crate) const GROUPS_MAX: usize = 10_000;
 /// Annotations of one mailbox or of the server, those of all and those of each account apart.
 pub(crate) const ANNOTATIONS_MAX: usize = 32;
 /// Bytes of one annotation.
-pub(crate) const ANNOTATION_BYTES_MAX: usize = 4096;
+pub const ANNOTATION_BYTES_MAX: usize = 4096;

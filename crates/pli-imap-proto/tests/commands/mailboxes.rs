@@ -130,7 +130,8 @@ fn list_lsub_xlist() {
                 subscribed: true,
                 children: true,
                 special_use: false,
-                status: vec![StatusItem::Messages, StatusItem::Size]
+                status: vec![StatusItem::Messages, StatusItem::Size],
+                ..ListReturn::default()
             },
             extended: true,
             ..base.clone()

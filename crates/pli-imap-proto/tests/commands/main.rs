@@ -3,6 +3,7 @@
 
 mod mailboxes;
 mod messages;
+mod rights;
 
 use std::num::NonZeroU32;
 

@@ -6,7 +6,7 @@ use pli_imap_proto::{Code, List, ListAttribute, ListRow, ListVerb};
 use pli_store::{Mailbox, Moment, StoreError};
 use pli_types::{Action, MailboxName, Rights, UnixMillis};
 
-use super::status;
+use super::{acl, metadata, status};
 use crate::fail::{Fail, Reply};
 use crate::limits::{LIST_MOMENTS_COUNT_MAX, LIST_NAMES_COUNT_MAX, PATTERN_STEPS_MAX};
 use crate::others;
@@ -75,6 +75,15 @@ async fn write_names(
             // RFC 5819 §2: the STATUS of each mailbox that was listed and can be selected.
             if moment.is_some() || session.rights(mailbox)?.has(Rights::READ) {
                 status::write(session, mailbox, moment, &list.returns.status)?;
+            }
+        }
+        // RFC 8440 §3, RFC 9590: what was asked of each mailbox that was listed; of the past there is none.
+        if let Some(mailbox) = mailbox.as_ref().filter(|_| moment.is_none()) {
+            if list.returns.my_rights {
+                acl::write_mine(session, mailbox)?;
+            }
+            if !list.returns.metadata.is_empty() {
+                metadata::write(session, mailbox, &list.returns.metadata)?;
             }
         }
         session.wire.flush_if_full().await?;

@@ -1,5 +1,6 @@
 //! One file a command, of the same stem as its grammar.
 
+pub mod acl;
 pub mod append;
 pub mod authenticate;
 pub mod capability;
@@ -17,6 +18,7 @@ pub mod idle;
 pub mod list;
 pub mod login;
 pub mod logout;
+pub mod metadata;
 pub mod r#move;
 pub mod namespace;
 pub mod quota;
