@@ -58,6 +58,8 @@ pub struct Compacted {
     pub segments_damaged: u64,
     /// Nothing was purged: the wall clock has jumped ahead since the start.
     pub clock_jumped: bool,
+    /// It stopped, or did nothing, for a verification that is under way: what is left waits for the next one.
+    pub gave_way: bool,
 }
 
 /// An old segment.
@@ -105,13 +107,16 @@ impl Store {
         let Ok(_one) = engine.compacting.try_lock() else {
             return Err(StoreError::Impossible("a compaction is under way"));
         };
+        let mut done = Compacted::default();
+        if gives_way(engine, &mut done) {
+            return Ok(done);
+        }
         if how.all {
             // A round in segments of its own: everything before it is old at once.
             self.roll(&permit).await?;
             self.snapshot_round().await?;
             self.roll(&permit).await?;
         }
-        let mut done = Compacted::default();
         self.remove_leftovers().await?;
         // It begins when this compaction is over.
         self.shrink_index()?;
@@ -130,6 +135,9 @@ impl Store {
             blocking(move || plan(&engine, horizon, how.all)).await?
         };
         for number in plan {
+            if gives_way(engine, &mut done) {
+                break;
+            }
             self.compact_segment(&permit, number, horizon, how, &mut done).await?;
         }
         if done.segments_dropped > 0 {
@@ -231,6 +239,12 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|_| StoreError::Stopped(String::from("a compaction's thread ended")))?
+}
+
+/// What a verification has read would be moved under it, and would have to be read again.
+fn gives_way(engine: &Engine, done: &mut Compacted) -> bool {
+    done.gave_way = engine.verifying.is_locked();
+    done.gave_way
 }
 
 /// What may go: `None` while there is no base that old.

@@ -3,6 +3,7 @@
 
 mod world;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -184,6 +185,37 @@ fn commits_and_reads_go_on_meanwhile() {
         // Without haste: little is old, nothing is lost.
         compact(&open, Compaction::default()).await.unwrap();
         assert_eq!(inbox(&open, ana), stay);
+    });
+}
+
+#[test]
+fn a_compaction_gives_way_to_a_verification() {
+    both(|world| async move {
+        let open = Arc::new(world.create());
+        open.store.set_retention(Duration::ZERO);
+        open.store.set_segment_bytes_max(32 << 10);
+        let ana = open.account("ana@example.org", QuotaLimit::default()).await;
+        let stay = churn(&open, ana, 0..60).await;
+        let (checked, runtime) = (Arc::clone(&open), tokio::runtime::Handle::current());
+        let (report, beside) = tokio::task::spawn_blocking(move || {
+            let mut beside = None;
+            let report = checked.store.verify_with(
+                &checked.permit(Action::Verify, None),
+                &VerifyOptions::default(),
+                &mut |_| {
+                    beside.get_or_insert_with(|| runtime.block_on(compact(&checked, ALL)).unwrap());
+                },
+            );
+            (report.unwrap(), beside.unwrap())
+        })
+        .await
+        .unwrap();
+        assert_eq!(report.damage, []);
+        assert_eq!(beside, Compacted { gave_way: true, ..Compacted::default() });
+        let done = compact(&open, ALL).await.unwrap();
+        assert!(done.segments_dropped > 0 && !done.gave_way, "{done:?}");
+        assert_eq!(inbox(&open, ana), stay);
+        open.check();
     });
 }
 

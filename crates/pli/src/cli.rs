@@ -501,7 +501,7 @@ pub enum StoreCommand {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Removes from the disk what the retention window no longer holds. The server does it by itself each hour.
+    /// Removes from the disk what the retention window no longer holds. The server does it by itself each hour. Gives way to `pli store verify`.
     Compact {
         /// Old segments whatever their share of live bytes, after a snapshot of the index.
         #[arg(long)]
