@@ -58,7 +58,7 @@ pub(crate) const SNAPSHOT_LOG_BYTES: u64 = 256 << 20;
 pub(crate) const SNAPSHOT_LOG_ROUNDS: u64 = 4;
 /// Milliseconds that the past stays within reach unless the configuration says otherwise: 30 days.
 pub(crate) const RETENTION_MS: u64 = 30 * 24 * 60 * 60 * 1000;
-/// Moments of the past that are made at once; others wait. Each reads a part of the log.
+/// Moments of the past that are made at once, each of another account; others wait. Each reads a part of the log.
 pub(crate) const MOMENTS_BUILDING_MAX: usize = 2;
 /// Moments of the past kept for the next who asks, by number and by bytes of their rows.
 pub(crate) const MOMENTS_KEPT_MAX: usize = 16;

@@ -8,13 +8,13 @@ mod build;
 pub(crate) mod hours;
 mod snapshots;
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use pli_types::{AccountId, Action, BodyId, MailboxId, MailboxName, Uid, UnixMillis};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use crate::engine::Engine;
 use crate::error::{PastError, StoreError};
@@ -113,12 +113,24 @@ struct Kept {
 /// The moments at hand, those used last at the end.
 pub(crate) struct Moments {
     kept: Mutex<VecDeque<Kept>>,
-    building: Semaphore,
+    building: Arc<Semaphore>,
+    /// Whoever makes a moment of an account, or waits to.
+    turns: Mutex<HashMap<AccountId, Weak<tokio::sync::Mutex<()>>>>,
+}
+
+/// The right to make a moment now.
+struct Turn {
+    _of_the_account: OwnedMutexGuard<()>,
+    _of_all: OwnedSemaphorePermit,
 }
 
 impl Default for Moments {
     fn default() -> Self {
-        Self { kept: Mutex::default(), building: Semaphore::new(MOMENTS_BUILDING_MAX) }
+        Self {
+            kept: Mutex::default(),
+            building: Arc::new(Semaphore::new(MOMENTS_BUILDING_MAX)),
+            turns: Mutex::default(),
+        }
     }
 }
 
@@ -138,6 +150,20 @@ impl Moments {
         while kept.len() > MOMENTS_KEPT_MAX || (kept.len() > 1 && bytes(&kept) > MOMENT_BYTES_KEPT_MAX) {
             kept.pop_front();
         }
+    }
+    /// Waits until a moment of an account may be made. One at a time for each account, so that nobody who goes through his
+    /// past keeps the others from theirs. `None` once the store is closed.
+    async fn turn(&self, account: AccountId) -> Option<Turn> {
+        let mine = {
+            let mut turns = self.turns.lock();
+            turns.retain(|_, turn| turn.strong_count() > 0);
+            let mine = turns.get(&account).and_then(Weak::upgrade).unwrap_or_default();
+            turns.insert(account, Arc::downgrade(&mine));
+            mine
+        };
+        let of_the_account = mine.lock_owned().await;
+        let of_all = Arc::clone(&self.building).acquire_owned().await.ok()?;
+        Some(Turn { _of_the_account: of_the_account, _of_all: of_all })
     }
     /// Lets go of what nobody asks for any more.
     pub(crate) fn tidy(&self, now: Duration) {
@@ -169,7 +195,7 @@ impl Store {
             return Ok(found);
         }
         let closed = || StoreError::Stopped(String::from("the store is closed"));
-        let _place = engine.moments.building.acquire().await.map_err(|_| closed())?;
+        let turn = engine.moments.turn(account).await.ok_or_else(closed)?;
         // Whoever waited with us may have made it.
         if let Some(found) = engine.moments.get(account, at, engine.env.clock.monotonic()) {
             return Ok(found);
@@ -181,7 +207,12 @@ impl Store {
             Err(error) => return Err(error),
         }
         let shared = Arc::clone(engine);
-        let built = tokio::task::spawn_blocking(move || build::build(&shared, account, at)).await;
+        let built = tokio::task::spawn_blocking(move || {
+            // The work goes on when nobody waits for it any more, and so does the turn.
+            let _turn = turn;
+            build::build(&shared, account, at)
+        })
+        .await;
         let moment = Arc::new(built.map_err(|_| closed())??);
         engine.moments.put(&moment, engine.env.clock.monotonic());
         Ok(moment)
@@ -299,5 +330,36 @@ impl Store {
         let mut hours = hours::list(&self.engine().rows, account)?;
         hours.retain(|hour| *hour >= earliest);
         Ok(hours)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a turn is given at once.
+    async fn at_once(moments: &Moments, account: u64) -> Option<Turn> {
+        tokio::select! {
+            biased;
+            turn = moments.turn(AccountId::new(account)) => turn,
+            () = tokio::task::yield_now() => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_account_makes_one_moment_at_a_time_and_others_theirs() {
+        let moments = Moments::default();
+        let first = at_once(&moments, 1).await.unwrap();
+        assert!(at_once(&moments, 1).await.is_none());
+        assert!(at_once(&moments, 1).await.is_none());
+        let second = at_once(&moments, 2).await.unwrap();
+        // Two are made: whoever it is waits.
+        assert!(at_once(&moments, 3).await.is_none());
+        drop(first);
+        assert!(at_once(&moments, 1).await.is_some());
+        assert!(at_once(&moments, 3).await.is_some());
+        drop(second);
+        assert!(at_once(&moments, 2).await.is_some());
+        assert_eq!(moments.turns.lock().len(), 1, "those who are done leave nothing");
     }
 }
