@@ -29,7 +29,7 @@ use crate::rebuild::Rebuilds;
 use crate::rows::directory::Blob;
 use crate::rows::mail::{BodyRow, Globals};
 use crate::rows::{RowStore, decode, keys};
-use crate::salvage::DamagedMessages;
+use crate::salvage::{DamagedMessages, SummariesAgain};
 use crate::search::SearchCache;
 use crate::sharing::SharingCache;
 use crate::store::IndexEngine;
@@ -125,6 +125,7 @@ pub(crate) struct Engine {
     pub(crate) verifying: Mutex<()>,
     /// Messages that were found not to open.
     pub(crate) damaged: DamagedMessages,
+    pub(crate) summaries_again: SummariesAgain,
     pub(crate) search: SearchCache,
     pub(crate) sharing: SharingCache,
     delivery: Mutex<DeliveryKeys>,
@@ -190,6 +191,7 @@ impl Engine {
             rebuilds: Rebuilds::default(),
             verifying: Mutex::new(()),
             damaged: DamagedMessages::default(),
+            summaries_again: SummariesAgain::default(),
             search: SearchCache::default(),
             sharing: SharingCache::default(),
             delivery: Mutex::new(DeliveryKeys::default()),

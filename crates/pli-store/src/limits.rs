@@ -74,6 +74,8 @@ pub(crate) const FILL_BATCH_ROWS: usize = 4096;
 pub(crate) const DAMAGED_MESSAGES_MAX: usize = 10_000;
 /// A damaged summary is made again from its message up to this size.
 pub(crate) const SUMMARY_AGAIN_BYTES_MAX: u64 = 64 << 20;
+/// Sealed bytes of such summaries that are remembered; then all are forgotten, and made again when they are asked for.
+pub(crate) const SUMMARIES_AGAIN_BYTES_MAX: usize = 4 << 20;
 /// An old segment with a smaller share of live bytes is rewritten.
 pub(crate) const COMPACT_LIVE_PERCENT: u64 = 85;
 /// Live bytes that one compaction in the background moves.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pli_crypto::{KeyWrap, MessageKey, Opened};
+use pli_crypto::{KeyWrap, MessageKey, Opened, SummaryKey};
 use pli_mime::Summary;
 use pli_types::{AccountId, Action, BodyId, ByteCount, EmailId, MailboxId, MailboxName, ModSeq, Uid};
 
@@ -194,16 +194,22 @@ impl Reader<'_> {
         self.may_summarise()?;
         let (message, body) = self.rows(email)?;
         let key = self.message_key(keys, email, &message)?.derive_summary();
+        match self.own_summary(&key, message.body, body) {
+            Err(StoreError::Damaged(Damaged::Summary(body))) => self.summary_made_before(&key, body),
+            other => other,
+        }
+    }
+    /// The summary that stands beside the body, in its frame or its row.
+    pub(crate) fn own_summary(&self, key: &SummaryKey, id: BodyId, body: BodyRow) -> Result<Summary> {
         let engine = self.engine;
         let (mut sealed, version) = (body.summary.clone(), body.summary_version);
         if sealed.is_empty() {
-            let (body, file) = engine.body_file(message.body, body)?;
-            summary::read(&*file, message.body, &body, &mut sealed)?;
+            let (body, file) = engine.body_file(id, body)?;
+            summary::read(&*file, id, &body, &mut sealed)?;
         }
-        let of = (message.body, version);
-        summary::open(engine.keys.id, &engine.decompressors, of, &mut sealed, &key, usize::MAX)?
+        summary::open(engine.keys.id, &engine.decompressors, (id, version), &mut sealed, key, usize::MAX)?
             .and_then(|encoded| Summary::decode(&encoded).ok())
-            .ok_or(StoreError::Damaged(Damaged::Summary(message.body)))
+            .ok_or(StoreError::Damaged(Damaged::Summary(id)))
     }
     /// Bytes of a message; all of them if `range` is `None`; a range past the end is cut. Only the chunks that hold
     /// the range are opened.

@@ -3,21 +3,23 @@
 //! Damage hurts one message and hides no other: its reader asks here what the rows still say of it, and from then on all
 //! answers about it agree, since the message is remembered as damaged.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
-use pli_crypto::{CryptoError, Opened, sha256};
+use pli_crypto::{CryptoError, Opened, SummaryKey, sha256};
 use pli_mime::Summary;
 use pli_types::{AccountId, Address, BodyId, ByteCount, EmailId, MailboxId, Uid, UnixMillis};
 
 use crate::error::{Damaged, StoreError};
-use crate::limits::{DAMAGED_MESSAGES_MAX, SUMMARY_AGAIN_BYTES_MAX};
+use crate::limits::{DAMAGED_MESSAGES_MAX, SUMMARIES_AGAIN_BYTES_MAX, SUMMARY_AGAIN_BYTES_MAX};
 use crate::model::Account;
 use crate::read::Reader;
 use crate::rows::keys;
 use crate::rows::mail::{BodyRow, MessageRow};
+use crate::summary;
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -47,6 +49,33 @@ impl DamagedMessages {
     }
     pub(crate) fn len(&self) -> usize {
         self.known.lock().len()
+    }
+}
+
+/// Summaries that were damaged and made again from the message, as sealed as they were: the message is not read each time.
+#[derive(Default)]
+pub(crate) struct SummariesAgain {
+    any: AtomicBool,
+    kept: Mutex<(HashMap<BodyId, Arc<[u8]>>, usize)>,
+}
+
+impl SummariesAgain {
+    fn get(&self, body: BodyId) -> Option<Arc<[u8]>> {
+        // Nearly always there is none, and nothing is locked.
+        if self.any.load(Ordering::Acquire) { self.kept.lock().0.get(&body).cloned() } else { None }
+    }
+    fn put(&self, body: BodyId, sealed: Vec<u8>) {
+        let mut kept = self.kept.lock();
+        let (summaries, bytes) = &mut *kept;
+        *bytes = bytes.saturating_add(sealed.len());
+        if *bytes > SUMMARIES_AGAIN_BYTES_MAX {
+            summaries.clear();
+            *bytes = sealed.len();
+        }
+        if let Some(before) = summaries.insert(body, sealed.into()) {
+            *bytes = bytes.saturating_sub(before.len());
+        }
+        self.any.store(true, Ordering::Release);
     }
 }
 
@@ -124,14 +153,16 @@ impl Reader<'_> {
     }
     /// Whether a message's bytes are those that came in, and how many they are; its summary must open too.
     pub(crate) fn original(&self, keys: &Opened, email: EmailId) -> Result<(bool, u64)> {
-        let (_, body): (MessageRow, BodyRow) = self.rows(email)?;
+        let (message, body): (MessageRow, BodyRow) = self.rows(email)?;
         let bytes = self.read_body(keys, email, None)?;
-        if body.digest == [0; 32] {
+        let digest = body.digest;
+        if digest == [0; 32] {
             // A row that was made again: its chunks authenticate, and its summary is made of them.
             return Ok((true, bytes.len() as u64));
         }
-        self.summary(keys, email)?;
-        Ok((sha256(&bytes) == body.digest, bytes.len() as u64))
+        let key = self.message_key(keys, email, &message)?.derive_summary();
+        self.own_summary(&key, message.body, body)?;
+        Ok((sha256(&bytes) == digest, bytes.len() as u64))
     }
     /// The summary of a message whose own is damaged, made again from its bytes: those that came in, or none.
     pub fn summary_again(&self, keys: &Opened, email: EmailId) -> Result<Summary> {
@@ -144,7 +175,20 @@ impl Reader<'_> {
         if body.digest != [0; 32] && sha256(&bytes) != body.digest {
             return Err(StoreError::Damaged(Damaged::Body(message.body)));
         }
-        Ok(pli_mime::summarise(&bytes, &pli_mime::Limits::default()))
+        let made = pli_mime::summarise(&bytes, &pli_mime::Limits::default());
+        let key = self.message_key(keys, email, &message)?.derive();
+        let sealed = summary::seal_as(self.engine.keys.id, (message.body, summary::AGAIN), &key, &made);
+        self.engine.summaries_again.put(message.body, sealed);
+        Ok(made)
+    }
+    /// A damaged summary, if it was made again lately.
+    pub(crate) fn summary_made_before(&self, key: &SummaryKey, body: BodyId) -> Result<Summary> {
+        let engine = self.engine;
+        let lost = || StoreError::Damaged(Damaged::Summary(body));
+        let mut sealed = engine.summaries_again.get(body).ok_or_else(lost)?.to_vec();
+        summary::open(engine.keys.id, &engine.decompressors, (body, summary::AGAIN), &mut sealed, key, usize::MAX)?
+            .and_then(|encoded| Summary::decode(&encoded).ok())
+            .ok_or_else(lost)
     }
 }
 

@@ -26,8 +26,21 @@ fn summary_aad(store: StoreId, body: BodyId, version: u32) -> Aad {
     Aad::new("summary", store).body(body).chunk(version)
 }
 
+/// The version of summaries that were made again, which are on no disk: nonces go by versions.
+pub(crate) const AGAIN: u32 = u32::MAX;
+
 /// Plain length with the compression's mark, then the bytes; all sealed.
 pub(crate) fn seal(store: StoreId, body: BodyId, keys: &MessageKeys, summary: &Summary) -> Vec<u8> {
+    seal_as(store, (body, 0), keys, summary)
+}
+
+/// The same for a version.
+pub(crate) fn seal_as(
+    store: StoreId,
+    (body, version): (BodyId, u32),
+    keys: &MessageKeys,
+    summary: &Summary,
+) -> Vec<u8> {
     let plain = summary.encode();
     let length = u32::try_from(plain.len()).unwrap_or(0);
     let mut w = Writer(Vec::with_capacity(plain.len().saturating_add(4 + TAG_BYTES)));
@@ -38,8 +51,8 @@ pub(crate) fn seal(store: StoreId, body: BodyId, keys: &MessageKeys, summary: &S
         w.u32(length).raw(&plain);
     }
     let mut sealed = w.0;
-    let aad = summary_aad(store, body, 0).encode();
-    keys.seal_chunk(ChunkRole::Summary, 0, true, &aad, &mut sealed);
+    let aad = summary_aad(store, body, version).encode();
+    keys.seal_chunk(ChunkRole::Summary, version, true, &aad, &mut sealed);
     sealed
 }
 

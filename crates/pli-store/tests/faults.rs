@@ -470,6 +470,44 @@ fn replay_is_idempotent() {
     }
 }
 
+#[test]
+fn a_damaged_summary_is_made_again_once() {
+    let world = World::sim(9, keystore());
+    let disk = world.disk.clone().unwrap();
+    let open = world.create();
+    block_on(async {
+        let ana = open.account("ana@example.org", QuotaLimit::default()).await;
+        let ben = open.account("ben@example.org", QuotaLimit::default()).await;
+        open.deliver(&[ana], &message("whole", 500)).await.unwrap();
+        let inbox = open.mailbox(ana, "INBOX").id;
+        let email = open.entries(ana, inbox)[0].email;
+        let number = |bytes: &[u8]| bytes.iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+        let message_row =
+            open.store.raw_row(&[&[0x30][..], &ana.get().to_be_bytes(), &email.get().to_be_bytes()].concat());
+        let body = message_row.unwrap().unwrap()[1..9].to_vec();
+        let row = open.store.raw_row(&[&[0x31][..], &body].concat()).unwrap().unwrap();
+        // The last byte of the frame's payload, behind its header of 32.
+        let last = number(&row[5..13]) + 32 + number(&row[13..17]) - 1;
+        let (segment, _) =
+            disk.files().into_iter().find(|(path, _)| path.starts_with(&world.dir.join("segments"))).unwrap();
+        disk.flip(&segment, last, 1).unwrap();
+
+        let permit = open.permit(Action::FetchContent, Some(ana));
+        let reader = open.store.read(&permit).unwrap();
+        let keys = open.keys(ana);
+        let lost = reader.summary(&keys, email);
+        assert!(matches!(lost, Err(StoreError::Damaged(Damaged::Summary(_)))), "{lost:?}");
+        let made = reader.summary_again(&keys, email).unwrap();
+        // From now on it is there, sealed as before.
+        assert_eq!(reader.summary(&keys, email).unwrap(), made);
+        assert!(reader.summary(&open.keys(ben), email).is_err());
+        // What verifies looks at the disk.
+        let permit = open.permit(Action::Verify, Some(ana));
+        let report = open.store.verify_messages(&permit, &VerifyOptions::default(), &mut |_| {}).unwrap();
+        assert_eq!(report.damage.len(), 1, "{report:?}");
+    });
+}
+
 fn copy_dir(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
