@@ -24,6 +24,7 @@
 pub mod acknowledged;
 pub mod corpus;
 pub mod fixture;
+pub mod hostile;
 pub mod imap;
 mod instance;
 pub mod pattern;

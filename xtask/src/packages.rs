@@ -1,4 +1,4 @@
-//! What the tests need from Debian and PyPI: installed when missing, never started.
+//! What the tests need from Debian, PyPI and npm: installed when missing, never started.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::{Outcome, run};
 
 /// Debian package, and a file that it brings.
-const DEBIAN: [(&str, &str); 14] = [
+const DEBIAN: [(&str, &str); 16] = [
     ("ca-certificates", "/etc/ca-certificates.conf"),
     ("curl", "/usr/bin/curl"),
     ("swaks", "/usr/bin/swaks"),
@@ -17,6 +17,8 @@ const DEBIAN: [(&str, &str); 14] = [
     ("postfix", "/usr/sbin/postfix"),
     ("python3", "/usr/bin/python3"),
     ("python3-venv", "/usr/share/doc/python3-venv"),
+    ("nodejs", "/usr/bin/node"),
+    ("npm", "/usr/bin/npm"),
     ("softhsm2", "/usr/lib/softhsm/libsofthsm2.so"),
     ("libfaketime", "/usr/share/doc/libfaketime"),
     ("strace", "/usr/bin/strace"),
@@ -26,13 +28,17 @@ const DEBIAN: [(&str, &str); 14] = [
 /// PyPI packages, pinned.
 const PYPI: [&str; 1] = ["IMAPClient==3.0.1"];
 
+/// npm packages, pinned.
+const NPM: [&str; 1] = ["imapflow@2.10.2"];
+
 /// Forbids packaged daemons to start while it stands; Debian's own interface.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs what is missing.
 pub fn run() -> Outcome {
     debian()?;
-    python()
+    python()?;
+    node()
 }
 
 fn debian() -> Outcome {
@@ -111,6 +117,22 @@ fn python() -> Outcome {
     run::status(make)?;
     let mut install = Command::new(dir.join("bin/pip"));
     install.args(["install", "--quiet", "--disable-pip-version-check"]).args(PYPI);
+    run::status(install)?;
+    std::fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))
+}
+
+/// The folder of what npm installs: `node_modules` is in it.
+fn node() -> Outcome {
+    let dir = run::target_dir().join("node");
+    let stamp = dir.join("pli-packages");
+    let wanted = NPM.join("\n");
+    if std::fs::read_to_string(&stamp).is_ok_and(|there| there == wanted) {
+        println!("packages: npm's are up to date");
+        return Ok(());
+    }
+    std::fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    let mut install = Command::new("npm");
+    install.args(["install", "--no-audit", "--no-fund", "--no-save", "--silent", "--prefix"]).arg(&dir).args(NPM);
     run::status(install)?;
     std::fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))
 }

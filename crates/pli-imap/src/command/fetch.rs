@@ -4,6 +4,7 @@
 //! Answers are written in batches and sent as the buffer fills: memory stays the same however many messages are
 //! asked, and a slow client holds up nobody but itself.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -362,7 +363,9 @@ impl Fetch<'_> {
             },
         };
         message.expect_bodies(self.plan.bodies);
+        let start = session.wire.out.len();
         session.wire.out.fetch_start(number, entry.uid);
+        let begun = session.wire.out.len();
         for item in self.items {
             let out = &mut session.wire.out;
             match item {
@@ -406,7 +409,12 @@ impl Fetch<'_> {
             }
         }
         self.write_seen(session, printer, names, entry, tell_flags);
-        session.wire.out.fetch_end();
+        if !*sent && session.wire.out.len() == begun {
+            // RFC 9051 §9 msg-att: the list is never empty.
+            session.wire.out.truncate(start);
+        } else {
+            session.wire.out.fetch_end();
+        }
         Ok(())
     }
 
@@ -464,6 +472,17 @@ fn or_nothing<T>(read: Result<Option<T>, StoreError>, sent: bool) -> Result<Opti
     }
 }
 
+/// What stands for NUL, as long as it is.
+const INSTEAD_OF_NUL: u8 = 0x80;
+
+/// RFC 9051 §4.3: no string holds NUL but literal8, which only BINARY is answered with. Parsers end a session over one.
+fn without_nul(bytes: &[u8]) -> Cow<'_, [u8]> {
+    if !bytes.contains(&0) {
+        return Cow::Borrowed(bytes);
+    }
+    bytes.iter().map(|byte| if *byte == 0 { INSTEAD_OF_NUL } else { *byte }).collect()
+}
+
 /// Writes a piece of a body: small ones into the buffer, large ones past it, range by range. Where damage shows up only
 /// when the beginning is sent already, the hole is filled with a notice, and the damage is returned.
 async fn send_content(
@@ -480,7 +499,7 @@ async fn send_content(
             return Ok(None);
         }
         Content::Bytes(bytes) => {
-            label.write(out, Some(&bytes));
+            label.write(out, Some(&without_nul(&bytes)));
             return Ok(None);
         }
         Content::Range(range) => (range.start, range.end),
@@ -508,6 +527,7 @@ async fn send_content(
             return Err(Fail::Io(std::io::ErrorKind::UnexpectedEof.into()));
         }
         at = at.saturating_add(bytes.len() as u64);
+        let bytes = without_nul(&bytes);
         if bytes.len() < FLUSH_BYTES {
             session.wire.out.raw(&bytes);
         } else {
