@@ -290,6 +290,8 @@ pub enum CommandBody {
         /// Entries with their values.
         entries: Vec<(String, Option<Vec<u8>>)>,
     },
+    /// RFC 8437 §3.
+    Unauthenticate,
     /// RFC 4978 §3: the mechanism in upper case.
     Compress {
         /// `DEFLATE`.
@@ -360,6 +362,7 @@ impl CommandBody {
             Self::MyRights(_) => "MYRIGHTS",
             Self::GetMetadata(_) => "GETMETADATA",
             Self::SetMetadata { .. } => "SETMETADATA",
+            Self::Unauthenticate => "UNAUTHENTICATE",
             Self::Compress { .. } => "COMPRESS",
         }
     }

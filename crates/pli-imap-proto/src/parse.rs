@@ -64,6 +64,7 @@ fn read_body(tag: &Tag, c: &mut Cursor<'_>) -> Read<CommandBody> {
         b"CHECK" => CommandBody::Check,
         b"CLOSE" => CommandBody::Close,
         b"UNSELECT" => CommandBody::Unselect,
+        b"UNAUTHENTICATE" => CommandBody::Unauthenticate,
         b"EXPUNGE" => CommandBody::Expunge { uids: None },
         b"ID" => read_id(c)?,
         b"AUTHENTICATE" => read_authenticate(c)?,

@@ -16,6 +16,8 @@ pub struct ImapConfig {
     pub login_timeout_s: u64,
     /// Failed logins on one connection before it is closed.
     pub login_failures_max: u32,
+    /// Connections that one account may have at once; the next login gets `NO [LIMIT]`.
+    pub connections_per_account_max: usize,
     /// `* OK Still here` in IDLE this often, so that middleboxes keep the connection; 0: never.
     pub keepalive_s: u64,
     /// Takes LOGIN and AUTHENTICATE outside TLS too. Only for tests and for a proxy on the same machine.
@@ -38,6 +40,7 @@ impl Default for ImapConfig {
             idle_timeout_s: 30 * 60,
             login_timeout_s: 60,
             login_failures_max: 5,
+            connections_per_account_max: 200,
             keepalive_s: 120,
             login_without_tls: false,
             restore: true,

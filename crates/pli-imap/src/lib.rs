@@ -22,6 +22,7 @@ mod collate;
 mod command;
 mod config;
 mod context;
+mod deflate;
 mod fail;
 mod filter;
 mod indexing;

@@ -27,6 +27,13 @@ pub const LIST_MOMENTS_COUNT_MAX: usize = 4;
 pub const PATTERN_STEPS_MAX: u32 = 100_000;
 /// A session that was ended from outside has this long to say goodbye, whatever it is in the midst of.
 pub const ENDED_GRACE_S: u64 = 5;
+/// RFC 4978: compressed bytes read from the peer at a time, and compressed bytes that wait to be sent at most.
+pub const DEFLATE_BYTES: usize = 16 * 1024;
+/// What the peer sends may inflate to this much, and to [`INFLATE_TIMES_MAX`] times what came beyond it; more ends the
+/// session. No mail compresses so well, only bombs.
+pub const INFLATE_BYTES_FREE: u64 = 256 * 1024 * 1024;
+/// See [`INFLATE_BYTES_FREE`].
+pub const INFLATE_TIMES_MAX: u64 = 200;
 /// A write that makes no progress for so long ends the session.
 pub const WRITE_TIMEOUT_S: u64 = 300;
 /// BINARY and decoded search look at this many bytes of one part.

@@ -20,7 +20,7 @@ use crate::service::{ImapService, Security};
 use crate::state::{Enabled, Open, Place, Selected, State};
 use crate::table::{self, Need, Row, Tells};
 use crate::uid_only::names_numbers;
-use crate::wire::{Step, Stream, Wire};
+use crate::wire::{Step, Stream, Turn, Wire};
 
 /// The texts of BYE.
 pub const SHUTDOWN: &str = "Server is shutting down";
@@ -44,10 +44,12 @@ pub struct Session {
     row: Option<&'static Row>,
     /// The tag of the command that runs, and when it last said how far it is.
     running: (Option<Tag>, Duration),
+    /// What becomes of the stream once the command's answer is out.
+    pub(crate) turn: Option<Turn>,
     /// BAD answers in a row.
     bad: u32,
     /// When the session began, by the service's clock.
-    began: Duration,
+    pub(crate) began: Duration,
     /// For the record of the session's end.
     pub(crate) counts: Counts,
 }
@@ -95,6 +97,7 @@ impl Session {
             security,
             row: None,
             running: (None, Duration::ZERO),
+            turn: None,
             bad: 0,
             began,
             counts: Counts::default(),
@@ -233,7 +236,12 @@ impl Session {
             }
             Err(fail) => Err(fail),
         };
-        self.answer(&tag, verb, result)
+        self.answer(&tag, verb, result)?;
+        match self.turn.take() {
+            None => Ok(()),
+            // The answer is the last thing that is sent as things were before.
+            Some(turn) => self.wire.turn(turn).await,
+        }
     }
 
     /// Whether the command that runs looks the mailbox up by UID or searches it: then it sees what is there now, not
@@ -582,7 +590,8 @@ impl Session {
             CommandBody::SetMetadata { mailbox, entries } => {
                 command::metadata::set(self, mailbox.as_ref(), entries).await
             }
-            CommandBody::Compress { .. } => Err(Fail::Bad("Compression is not offered")),
+            CommandBody::Compress { mechanism } => command::compress::run(self, &mechanism),
+            CommandBody::Unauthenticate => Ok(command::unauthenticate::run(self)),
         }
     }
 }

@@ -329,7 +329,8 @@ pub const ROWS: &[Row] = &[
         Actions(&[Action::List, Action::SetPrivate, Action::SetMetadata]),
         "RFC 5464 §4.3",
     ),
-    row("COMPRESS", States::AUTHENTICATED, All, &[], Need::Free("not offered, always refused"), "RFC 4978 §3"),
+    row("COMPRESS", States::AUTHENTICATED, All, &["COMPRESS=DEFLATE"], SESSION, "RFC 4978 §3"),
+    row("UNAUTHENTICATE", States::AUTHENTICATED, Nothing, &["UNAUTHENTICATE"], SESSION, "RFC 8437 §3"),
 ];
 
 /// The row of a verb.
@@ -506,6 +507,7 @@ mod tests {
             "GETMETADATA a /shared/comment",
             "SETMETADATA a (/shared/comment NIL)",
             "COMPRESS DEFLATE",
+            "UNAUTHENTICATE",
             "APPEND a {1}\r\nx",
             "REPLACE 1 a {1}\r\nx",
             "UID REPLACE 1 a {1}\r\nx",

@@ -12,6 +12,7 @@ use pli_gate::Handle;
 use pli_imap_proto::{Announced, Command, CommandError, Event, Framer, Out, Refusal, Tag, parse};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
+use crate::deflate::Deflated;
 use crate::limits::{ENDED_GRACE_S, FLUSH_BYTES, READ_BYTES, WRITE_TIMEOUT_S};
 
 /// Anything that a session can run over.
@@ -38,9 +39,33 @@ pub enum Step {
     Refused(Option<Tag>, Refusal),
 }
 
+/// How the stream changes after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// RFC 4978: both ways are compressed.
+    Compress,
+    /// RFC 8437 §4.1: neither is.
+    Plain,
+}
+
+/// The connection, compressed or not.
+enum Way {
+    Plain(Box<dyn Stream>),
+    Deflated(Box<Deflated>),
+}
+
+impl Way {
+    fn stream(&mut self) -> &mut dyn Stream {
+        match self {
+            Self::Plain(stream) => &mut **stream,
+            Self::Deflated(stream) => &mut **stream,
+        }
+    }
+}
+
 /// The stream and its buffers.
 pub struct Wire {
-    stream: Box<dyn Stream>,
+    way: Way,
     input: Vec<u8>,
     at: usize,
     /// Bytes to commands.
@@ -52,7 +77,7 @@ pub struct Wire {
 
 impl Wire {
     pub fn new(stream: Box<dyn Stream>, handle: Arc<Handle>) -> Self {
-        Self { stream, input: Vec::new(), at: 0, framer: Framer::new(), out: Out::new(), handle }
+        Self { way: Way::Plain(stream), input: Vec::new(), at: 0, framer: Framer::new(), out: Out::new(), handle }
     }
 
     /// A line that was taken for something else is looked at again, as a command.
@@ -115,11 +140,11 @@ impl Wire {
 
     /// Reads once; false at the end of the stream. Cancelling loses nothing.
     pub async fn read(&mut self) -> io::Result<bool> {
-        let Self { stream, input, at, handle, .. } = self;
+        let Self { way, input, at, handle, .. } = self;
         poll_fn(|cx| {
             let mut space = [const { MaybeUninit::<u8>::uninit() }; READ_BYTES];
             let mut buf = ReadBuf::uninit(&mut space);
-            match Pin::new(&mut **stream).poll_read(cx, &mut buf) {
+            match Pin::new(way.stream()).poll_read(cx, &mut buf) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
                 Poll::Ready(Ok(())) => {
@@ -136,6 +161,36 @@ impl Wire {
         .await
     }
 
+    /// Whether answers are compressed.
+    pub const fn is_compressed(&self) -> bool {
+        matches!(&self.way, Way::Deflated(stream) if stream.is_on())
+    }
+
+    /// Sends what waits as things were, then changes how bytes are sent and read. What has come already is of the new kind.
+    pub async fn turn(&mut self, turn: Turn) -> io::Result<()> {
+        self.flush().await?;
+        let came = self.input.get(self.at..).unwrap_or_default().to_vec();
+        match (turn, &mut self.way) {
+            (Turn::Compress, way) => {
+                self.input = Vec::new();
+                self.at = 0;
+                match way {
+                    Way::Deflated(stream) => stream.resume(came),
+                    Way::Plain(stream) => {
+                        let stream = std::mem::replace(stream, Box::new(tokio::io::empty()));
+                        *way = Way::Deflated(Box::new(Deflated::new(stream, came)));
+                    }
+                }
+                Ok(())
+            }
+            (Turn::Plain, Way::Deflated(stream)) => {
+                stream.stop();
+                timed(stream.flush(), &self.handle).await
+            }
+            (Turn::Plain, Way::Plain(_)) => Ok(()),
+        }
+    }
+
     /// Sends all that waits and gives the buffer back.
     pub async fn flush(&mut self) -> io::Result<()> {
         if self.out.is_empty() {
@@ -143,7 +198,7 @@ impl Wire {
         }
         let bytes = self.out.take();
         self.write(&bytes).await?;
-        timed(self.stream.flush(), &self.handle).await
+        timed(self.way.stream().flush(), &self.handle).await
     }
 
     /// Sends when enough waits; keeps the buffer.
@@ -170,7 +225,7 @@ impl Wire {
     }
 
     async fn write_out(&mut self) -> io::Result<()> {
-        timed(self.stream.write_all(self.out.as_bytes()), &self.handle).await?;
+        timed(self.way.stream().write_all(self.out.as_bytes()), &self.handle).await?;
         self.handle.sent(self.out.len());
         self.out.clear();
         Ok(())
@@ -179,7 +234,7 @@ impl Wire {
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         // In pieces, so that the time limit is one of progress and a slow reader of a large body is not cut off.
         for piece in bytes.chunks(FLUSH_BYTES) {
-            timed(self.stream.write_all(piece), &self.handle).await?;
+            timed(self.way.stream().write_all(piece), &self.handle).await?;
             self.handle.sent(piece.len());
         }
         Ok(())
@@ -187,7 +242,7 @@ impl Wire {
 
     /// Ends the stream in its own way (TLS close_notify).
     pub async fn close(&mut self) {
-        let _ = tokio::time::timeout(Duration::from_secs(5), self.stream.shutdown()).await;
+        let _ = tokio::time::timeout(Duration::from_secs(5), self.way.stream().shutdown()).await;
     }
 }
 

@@ -11,8 +11,12 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsStream};
+use x509_parser::extensions::GeneralName;
 
 use crate::ClientTls;
+
+/// Addresses of one certificate that are looked at.
+const CLIENT_ADDRESSES_MAX: usize = 16;
 
 /// A byte stream from a peer, in the clear or inside TLS.
 pub struct Connection {
@@ -91,6 +95,21 @@ impl Connection {
             return None;
         }
         session.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None).ok()
+    }
+    /// The e-mail addresses among the subject alternative names of the certificate that the client showed. Only one that
+    /// was verified gets through the handshake. RFC 5280 §4.2.1.6.
+    #[must_use]
+    pub fn client_addresses(&self) -> Box<[String]> {
+        let Stream::Tls(stream) = &self.stream else { return Box::default() };
+        let (_, session) = stream.get_ref();
+        let Some(certificate) = session.peer_certificates().and_then(<[_]>::first) else { return Box::default() };
+        let Ok((_, parsed)) = x509_parser::parse_x509_certificate(certificate) else { return Box::default() };
+        let Ok(Some(names)) = parsed.subject_alternative_name() else { return Box::default() };
+        let address = |name: &GeneralName<'_>| match name {
+            GeneralName::RFC822Name(address) => Some((*address).to_owned()),
+            _ => None,
+        };
+        names.value.general_names.iter().filter_map(address).take(CLIENT_ADDRESSES_MAX).collect()
     }
     /// What TLS agreed on, when inside it.
     #[must_use]

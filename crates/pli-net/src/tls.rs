@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::NoServerSessionStorage;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
 
@@ -20,6 +22,9 @@ pub enum TlsError {
     /// The key is not PEM, or of a kind that is not known.
     #[error("no private key in the key file: {0}")]
     Key(String),
+    /// The CAs of client certificates are not PEM, or none.
+    #[error("no CA for client certificates: {0}")]
+    ClientCa(String),
     /// The key is not the certificate's, or rustls refuses it otherwise.
     #[error("certificate and key do not work together: {0}")]
     Pair(#[from] rustls::Error),
@@ -44,12 +49,17 @@ pub struct TlsConfig {
 impl TlsConfig {
     /// From the contents of the chain file and of the key file, both PEM. TLS 1.2 and 1.3.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, TlsError> {
-        Ok(Self { loaded: RwLock::new(load(chain, key)?) })
+        Self::with_client_ca(chain, key, None)
     }
 
-    /// Takes a new chain and key; on an error the old ones stay.
-    pub fn reload(&self, chain: &[u8], key: &[u8]) -> Result<(), TlsError> {
-        let loaded = load(chain, key)?;
+    /// The same; clients are asked for a certificate of one of these CAs, and need not show any. Not on port 25.
+    pub fn with_client_ca(chain: &[u8], key: &[u8], client_ca: Option<&[u8]>) -> Result<Self, TlsError> {
+        Ok(Self { loaded: RwLock::new(load(chain, key, client_ca)?) })
+    }
+
+    /// Takes a new chain, key and CA; on an error the old ones stay.
+    pub fn reload(&self, chain: &[u8], key: &[u8], client_ca: Option<&[u8]>) -> Result<(), TlsError> {
+        let loaded = load(chain, key, client_ca)?;
         *self.loaded.write() = loaded;
         Ok(())
     }
@@ -67,18 +77,33 @@ impl TlsConfig {
     }
 }
 
-fn load(chain: &[u8], key: &[u8]) -> Result<Loaded, TlsError> {
+/// Verifies a certificate if the client shows one; one that is no good ends the handshake.
+fn client_verifier(ca: &[u8]) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let wrong = |error: &dyn std::fmt::Display| TlsError::ClientCa(error.to_string());
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(ca) {
+        roots.add(certificate.map_err(|error| wrong(&error))?).map_err(|error| wrong(&error))?;
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).allow_unauthenticated();
+    builder.build().map_err(|error| wrong(&error))
+}
+
+fn load(chain: &[u8], key: &[u8], client_ca: Option<&[u8]>) -> Result<Loaded, TlsError> {
     let certificates: Vec<CertificateDer<'static>> =
         CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>().map_err(|e| TlsError::Chain(e.to_string()))?;
     if certificates.is_empty() {
         return Err(TlsError::Chain(String::from("it holds none")));
     }
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|e| TlsError::Key(e.to_string()))?;
-    let mut resuming = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)?;
-    let mut ticketless = resuming.clone();
+    let builder = || {
+        ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+    };
+    let mut ticketless = builder()?.with_no_client_auth().with_single_cert(certificates.clone(), key.clone_key())?;
+    let mut resuming = match client_ca {
+        None => ticketless.clone(),
+        Some(ca) => builder()?.with_client_cert_verifier(client_verifier(ca)?).with_single_cert(certificates, key)?,
+    };
     resuming.ticketer = rustls::crypto::ring::Ticketer::new()?;
     ticketless.session_storage = Arc::new(NoServerSessionStorage {});
     ticketless.send_tls13_tickets = 0;

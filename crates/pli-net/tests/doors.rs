@@ -164,10 +164,10 @@ async fn a_reload_takes_effect_or_changes_nothing() {
     let (chain, key) = pem();
     let (other_chain, other_key) = pem();
     let tls = TlsConfig::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
-    assert!(matches!(tls.reload(b"", other_key.as_bytes()), Err(TlsError::Chain(_))));
-    assert!(matches!(tls.reload(other_chain.as_bytes(), b"x"), Err(TlsError::Key(_))));
-    assert!(matches!(tls.reload(other_chain.as_bytes(), key.as_bytes()), Err(TlsError::Pair(_))));
+    assert!(matches!(tls.reload(b"", other_key.as_bytes(), None), Err(TlsError::Chain(_))));
+    assert!(matches!(tls.reload(other_chain.as_bytes(), b"x", None), Err(TlsError::Key(_))));
+    assert!(matches!(tls.reload(other_chain.as_bytes(), key.as_bytes(), None), Err(TlsError::Pair(_))));
     assert_eq!(handshakes(tls.acceptor(), &chain).await.len(), 2, "the old certificate stays");
-    tls.reload(other_chain.as_bytes(), other_key.as_bytes()).unwrap();
+    tls.reload(other_chain.as_bytes(), other_key.as_bytes(), None).unwrap();
     assert_eq!(handshakes(tls.acceptor(), &other_chain).await.len(), 2);
 }

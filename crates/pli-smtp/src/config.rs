@@ -24,6 +24,8 @@ pub struct SmtpConfig {
     pub bad_commands_max: u32,
     /// Failed logins on one connection before it is closed.
     pub login_failures_max: u32,
+    /// Submission sessions that one account may have at once; the next login gets `454`.
+    pub connections_per_account_max: usize,
 }
 
 impl Default for SmtpConfig {
@@ -38,6 +40,7 @@ impl Default for SmtpConfig {
             message_timeout_s: 3600,
             bad_commands_max: 20,
             login_failures_max: 3,
+            connections_per_account_max: 100,
         }
     }
 }

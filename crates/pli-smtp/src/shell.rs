@@ -93,7 +93,7 @@ impl<'a> Shell<'a> {
             starttls: tls.is_none(),
             tls: tls.is_some(),
         });
-        let addresses: Box<[String]> = Box::default();
+        let addresses = connection.client_addresses();
         session.set_terms(service.gate.terms(connection.binding(), !addresses.is_empty()));
         let info = Arc::new(SessionInfo {
             id: SessionId(service.random.next_u64()),
@@ -263,6 +263,7 @@ impl<'a> Shell<'a> {
                 upgraded.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?,
         };
         self.info = Arc::new(SessionInfo { tls: connection.tls(), client: None, ..SessionInfo::clone(&self.info) });
+        self.addresses = connection.client_addresses();
         self.session.set_terms(self.service.gate.terms(connection.binding(), !self.addresses.is_empty()));
         self.connection = Some(connection);
         self.transaction = None;

@@ -72,6 +72,7 @@ fn verbs_without_arguments_in_any_case_and_with_trailing_blanks() {
         ("check", CommandBody::Check),
         ("CLOSE", CommandBody::Close),
         ("UNSELECT", CommandBody::Unselect),
+        ("Unauthenticate", CommandBody::Unauthenticate),
         ("EXPUNGE", CommandBody::Expunge { uids: None }),
     ];
     for (line, expected) in cases {

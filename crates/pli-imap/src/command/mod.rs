@@ -5,6 +5,7 @@ pub mod append;
 pub mod authenticate;
 pub mod capability;
 pub mod close;
+pub mod compress;
 pub mod context;
 pub mod copy;
 pub mod create;
@@ -30,6 +31,7 @@ pub mod status;
 pub mod store;
 pub mod subscribe;
 pub mod thread;
+pub mod unauthenticate;
 
 use pli_imap_proto::Code;
 use pli_store::Mailbox;

@@ -53,6 +53,7 @@ pub fn check(config: &Config, text: &str) -> Result<(), String> {
         return text.wrong("[log]", "level", error);
     }
     keys(config, &text)?;
+    tokens(config, &text)?;
     sizes(config, &text)?;
     for (domain, host) in &config.queue.routes {
         let port = host.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
@@ -141,12 +142,32 @@ fn listen(config: &Config, text: &Text<'_>) -> Result<(), String> {
     Ok(())
 }
 
+/// An issuer without its keys would refuse every token.
+fn tokens(config: &Config, text: &Text<'_>) -> Result<(), String> {
+    let tokens = &config.auth.tokens;
+    if tokens.issuer.is_empty() {
+        return Ok(());
+    }
+    for (key, none) in [
+        ("audience", tokens.audience.is_empty()),
+        ("keys", tokens.keys.as_os_str().is_empty()),
+        ("claim", tokens.claim.is_empty()),
+    ] {
+        if none {
+            return text.wrong("[auth.tokens]", key, "needed where tokens of an issuer are taken");
+        }
+    }
+    Ok(())
+}
+
 /// Numbers with which nothing could be received or sent.
 fn sizes(config: &Config, text: &Text<'_>) -> Result<(), String> {
     let (imap, smtp, queue) = (&config.imap, &config.smtp, &config.queue);
     for (header, key, none) in [
         ("[imap]", "message_bytes_max", imap.message_bytes_max == 0),
         ("[imap]", "idle_timeout_s", imap.idle_timeout_s == 0),
+        ("[imap]", "connections_per_account_max", imap.connections_per_account_max == 0),
+        ("[smtp]", "connections_per_account_max", smtp.connections_per_account_max == 0),
         ("[imap]", "login_timeout_s", imap.login_timeout_s == 0),
         ("[smtp]", "message_bytes_max", smtp.message_bytes_max == 0),
         ("[smtp]", "recipients_max", smtp.recipients_max == 0),

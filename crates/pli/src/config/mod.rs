@@ -34,6 +34,9 @@ pub struct Config {
     /// `[tls]`
     #[serde(default)]
     pub tls: Tls,
+    /// `[auth]`
+    #[serde(default)]
+    pub auth: Auth,
     /// `[store]`
     #[serde(default)]
     pub store: Store,
@@ -148,7 +151,7 @@ impl Default for Listen {
             smtp: Door { port: 25, connections_max: 2_000, connections_per_address_max: 200, ..door },
             submission: Door { port: 587, ..door },
             submissions: Door { port: 465, ..door },
-            imaps: Door { port: 993, connections_max: 50_000, connections_per_address_max: 20_000, ..door },
+            imaps: Door { port: 993, connections_max: 50_000, connections_per_address_max: 10_000, ..door },
             lmtp: Door { port: 24, connections_max: 200, connections_per_address_max: 200, ..door },
         }
     }
@@ -169,6 +172,36 @@ pub struct Tls {
 impl Default for Tls {
     fn default() -> Self {
         Self { certificate: "tls/cert.pem".into(), key: "tls/key.pem".into(), ca: PathBuf::new() }
+    }
+}
+
+/// `[auth]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// CAs of client certificates, PEM.
+    pub client_ca: PathBuf,
+    /// `[auth.tokens]`
+    pub tokens: Tokens,
+}
+
+/// `[auth.tokens]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tokens {
+    /// `iss`; empty: none are taken.
+    pub issuer: String,
+    /// `aud`
+    pub audience: String,
+    /// JWK set.
+    pub keys: PathBuf,
+    /// Names the account.
+    pub claim: String,
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self { issuer: String::new(), audience: String::new(), keys: PathBuf::new(), claim: String::from("email") }
     }
 }
 
@@ -442,6 +475,11 @@ impl Loaded {
     /// The CA that clients must be told of.
     pub fn ca(&self) -> Option<PathBuf> {
         let ca = &self.config.tls.ca;
+        (!ca.as_os_str().is_empty()).then(|| self.data_dir.join(ca))
+    }
+    /// The CAs of client certificates.
+    pub fn client_ca(&self) -> Option<PathBuf> {
+        let ca = &self.config.auth.client_ca;
         (!ca.as_os_str().is_empty()).then(|| self.data_dir.join(ca))
     }
     /// The admin socket.

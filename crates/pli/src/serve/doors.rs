@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pli_gate::Gate;
+use pli_gate::{Gate, LoginSettings};
 use pli_imap::{ImapService, Peer, Security};
 use pli_io::Env;
 use pli_net::{BindError, ConnectionLimits, Listener, ServeOptions, Shutdown, TlsConfig};
+use pli_sasl::Issuer;
 use pli_smtp::{Role, SmtpService};
 use pli_types::SessionId;
 
@@ -16,23 +17,52 @@ use crate::failure::{CONFIG, Failure, NO_PERMISSION, UNAVAILABLE};
 /// For the handshake of implicit TLS.
 const HANDSHAKE: Duration = Duration::from_secs(30);
 
-/// Certificate chain and key as they are on disk.
-pub fn pem(loaded: &Loaded) -> Result<(Vec<u8>, Vec<u8>), Failure> {
+/// Certificates as they are on disk.
+pub struct Pem {
+    /// The server's chain.
+    pub chain: Vec<u8>,
+    /// Its key.
+    pub key: Vec<u8>,
+    /// CAs of client certificates.
+    pub client_ca: Option<Vec<u8>>,
+}
+
+/// Reads what the configuration names.
+pub fn pem(loaded: &Loaded) -> Result<Pem, Failure> {
     let read = |path: std::path::PathBuf| {
         std::fs::read(&path).map_err(|error| Failure::file("read the certificate", &path, &error))
     };
-    Ok((read(loaded.certificate())?, read(loaded.tls_key())?))
+    let client_ca = loaded.client_ca().map(read).transpose()?;
+    Ok(Pem { chain: read(loaded.certificate())?, key: read(loaded.tls_key())?, client_ca })
 }
 
-/// Whether a chain and a key can be used.
-pub fn check(chain: &[u8], key: &[u8]) -> Result<TlsConfig, Failure> {
-    TlsConfig::from_pem(chain, key).map_err(|error| Failure::new(CONFIG, format!("[tls]: {error}")))
+/// Whether they can be used.
+pub fn check(pem: &Pem) -> Result<TlsConfig, Failure> {
+    TlsConfig::with_client_ca(&pem.chain, &pem.key, pem.client_ca.as_deref())
+        .map_err(|error| Failure::new(CONFIG, format!("[tls]: {error}")))
 }
 
 /// TLS as configured.
 pub fn tls(loaded: &Loaded) -> Result<Arc<TlsConfig>, Failure> {
-    let (chain, key) = pem(loaded)?;
-    check(&chain, &key).map(Arc::new)
+    check(&pem(loaded)?).map(Arc::new)
+}
+
+/// What the gate is told of logins.
+pub fn logins(loaded: &Loaded) -> Result<LoginSettings, Failure> {
+    let tokens = &loaded.config.auth.tokens;
+    let issuer = if tokens.issuer.is_empty() {
+        None
+    } else {
+        let path = loaded.in_data_dir(&tokens.keys);
+        let keys = std::fs::read(&path).map_err(|error| Failure::file("read the issuer's keys", &path, &error))?;
+        let issuer = Issuer::new(&tokens.issuer, &tokens.audience, &tokens.claim, &keys);
+        Some(issuer.map_err(|error| Failure::new(CONFIG, format!("[auth.tokens] keys: {error}")))?)
+    };
+    Ok(LoginSettings {
+        issuer,
+        imap_sessions_max: loaded.config.imap.connections_per_account_max,
+        submission_sessions_max: loaded.config.smtp.connections_per_account_max,
+    })
 }
 
 /// Bound listeners that nobody accepts on yet.
@@ -132,7 +162,7 @@ impl Doors {
     fn imap(&self, listener: Listener, options: ServeOptions, service: Arc<ImapService>) {
         let random = Arc::clone(&self.env.random);
         self.shutdown.tracker().spawn(pli_net::serve(listener, options, move |connection, _| {
-            let security = Security { binding: connection.binding(), ..Security::default() };
+            let security = Security { binding: connection.binding(), addresses: connection.client_addresses() };
             let id = SessionId(random.next_u64());
             let peer = Peer { id, address: Some(connection.peer()), tls: connection.tls(), security };
             Arc::clone(&service).serve(connection, peer)

@@ -74,10 +74,12 @@ fn workers(loaded: &Loaded) -> usize {
 async fn serve(loaded: Loaded, passphrase: Option<SecretString>, level: Level) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let tls = doors::tls(&loaded)?;
+    let logins = doors::logins(&loaded)?;
     let bound = doors::bind(&loaded)?;
     let Some(instance) = open(&loaded, passphrase.as_ref(), &mut signals).await? else { return Ok(()) };
     drop(passphrase);
     let (gate, env) = (Arc::clone(&instance.gate), instance.env.clone());
+    gate.set_logins(logins);
     let shutdown = Shutdown::new();
     let live = Live { tls: Arc::clone(&tls), gate: Arc::clone(&gate), level, loaded };
     record(&gate, "start").await?;

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pli_gate::{Gate, Target};
+use pli_imap::ImapConfig;
 use pli_net::TlsConfig;
+use pli_smtp::SmtpConfig;
 use pli_store::{AccountChange, StoreError};
 use pli_types::Action;
 
@@ -37,10 +39,12 @@ impl Live {
     async fn try_reload(&mut self) -> Result<(), Failure> {
         let file: PathBuf = self.loaded.file.clone();
         let new = config::load(Some(&file))?;
-        let (chain, key) = doors::pem(&new)?;
-        doors::check(&chain, &key)?;
+        let pem = doors::pem(&new)?;
+        doors::check(&pem)?;
+        let logins = doors::logins(&new)?;
         self.level.set(&new.config.log.level)?;
-        self.tls.reload(&chain, &key).map_err(|e| Failure::new(IO, e.to_string()))?;
+        self.tls.reload(&pem.chain, &pem.key, pem.client_ca.as_deref()).map_err(|e| Failure::new(IO, e.to_string()))?;
+        self.gate.set_logins(logins);
         let directory = self.gate.directory();
         directory.set_profiles(new.profiles());
         directory.set_postmaster(new.postmaster());
@@ -98,7 +102,9 @@ impl Live {
 fn at_start_only(old: &Config, new: &Config) -> Vec<&'static str> {
     let texts = |config: &Config| {
         let Config { server, listen, store, keys, imap, smtp, queue, dns, log, .. } = config;
-        // The postmaster is taken up at once.
+        // Limits of an account's sessions, and the postmaster, are taken up at once.
+        let imap = ImapConfig { connections_per_account_max: 0, ..imap.clone() };
+        let smtp = SmtpConfig { connections_per_account_max: 0, ..smtp.clone() };
         let server = Server { postmaster: String::new(), ..server.clone() };
         [
             ("server", format!("{server:?}")),
