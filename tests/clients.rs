@@ -155,6 +155,11 @@ fn python_reads_every_message_to_the_byte() {
         .arg(folder.path())
         .arg(CORPUS.to_string()));
     run(python()
+        .arg(scripts.join("compress.py"))
+        .args(["localhost", &imaps])
+        .arg(&instance.ca)
+        .args([&account.address, &account.password]));
+    run(python()
         .arg(scripts.join("imapclient_reads.py"))
         .args(["localhost", &imaps])
         .arg(&instance.ca)

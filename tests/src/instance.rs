@@ -395,6 +395,12 @@ impl Instance {
         self.pli_with(&words, format!("{}\n", account.password).as_bytes()).good();
     }
 
+    /// The same with another TLS configuration of the client's.
+    pub fn connect_as(&self, name: &str, tls: &Arc<ClientConfig>) -> Result<Wire, String> {
+        let dialect = if name.starts_with("imap") { Dialect::Imap } else { Dialect::Smtp };
+        Wire::tls(self.port(name), dialect, Arc::clone(tls), HOST)
+    }
+
     /// A connection to a port by name, TLS from the first byte where the port has it.
     pub fn connect(&self, name: &str) -> Result<Wire, String> {
         let tls = matches!(name, "imaps" | "submissions");

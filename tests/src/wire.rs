@@ -89,6 +89,29 @@ impl Wire {
         outcome.map_err(|error| format!("send: {error}"))
     }
 
+    /// Keying material exported from the TLS session, as RFC 9266 §2 binds logins to it.
+    pub fn binding(&self) -> [u8; 32] {
+        let Stream::Tls(stream) = &self.stream else { panic!("not inside TLS") };
+        stream.conn.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None).unwrap()
+    }
+
+    /// What has come, as it came; waits for something.
+    pub fn some(&mut self) -> Vec<u8> {
+        let mut bytes = self.buffer.split_off(self.start);
+        self.buffer.clear();
+        self.start = 0;
+        if bytes.is_empty() {
+            let mut space = vec![0; 1 << 16];
+            let count = match &mut self.stream {
+                Stream::Plain(stream) => stream.read(&mut space),
+                Stream::Tls(stream) => stream.read(&mut space),
+                Stream::Gone => Ok(0),
+            };
+            bytes.extend_from_slice(&space[..count.unwrap()]);
+        }
+        bytes
+    }
+
     /// Sends a line.
     pub fn line(&mut self, text: &str) -> Result<(), String> {
         self.send(format!("{text}\r\n").as_bytes())

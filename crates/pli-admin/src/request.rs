@@ -34,6 +34,34 @@ pub enum Request {
         /// `fr` or `en`.
         language: Option<String>,
     },
+    /// Makes a password for one device or program; returned, once.
+    AppPasswordAdd {
+        /// Whose.
+        address: Address,
+        /// What it is for.
+        label: String,
+    },
+    /// An account's app passwords, without what they are.
+    AppPasswordList {
+        /// Whose.
+        address: Address,
+    },
+    /// Takes one back, and ends the sessions that it opened.
+    AppPasswordRevoke {
+        /// Whose.
+        address: Address,
+        /// Its number.
+        id: u32,
+    },
+    /// The sessions that are logged in.
+    SessionList,
+    /// Ends sessions: all of an account, or one.
+    SessionEnd {
+        /// Whose.
+        address: Option<Address>,
+        /// Its id, as listed.
+        session: Option<String>,
+    },
     /// All accounts.
     AccountList,
     /// One account with its quota and mailboxes' count.

@@ -13,6 +13,7 @@ use crate::{ErrorKind, Failure, PlainPassword, Reply, Request};
 
 mod account;
 mod audit;
+mod credential;
 mod key;
 mod past;
 mod queue;
@@ -90,6 +91,11 @@ impl AdminService {
             Request::AccountAdd { address, password, profile, quota, display_name, language } => {
                 call.account_add(account::New { address, password, profile, quota, display_name, language }).await
             }
+            Request::AppPasswordAdd { address, label } => call.app_password_add(&address, &label).await,
+            Request::AppPasswordList { address } => call.app_password_list(&address),
+            Request::AppPasswordRevoke { address, id } => call.app_password_revoke(&address, id).await,
+            Request::SessionList => call.session_list(),
+            Request::SessionEnd { address, session } => call.session_end(address.as_ref(), session.as_deref()).await,
             Request::AccountList => call.account_list(),
             Request::AccountShow { address } => call.account_show(&address),
             Request::AccountSet { address, password, profile, quota, display_name, language } => {

@@ -60,6 +60,17 @@ pub enum Command {
     /// Groups of accounts, for shared mailboxes.
     #[command(subcommand)]
     Group(GroupCommand),
+    /// Passwords of single devices and programs.
+    #[command(subcommand)]
+    AppPassword(AppPasswordCommand),
+    /// Who is logged in: account, protocol, from where, with what, since when, open mailbox, bytes.
+    Who,
+    /// Ends sessions. Recorded in the audit log.
+    Kick {
+        /// An address, for all sessions of the account; or a session as `pli who` shows it.
+        #[arg(value_name = "WHOM")]
+        whom: String,
+    },
     /// Aliases.
     #[command(subcommand)]
     Alias(AliasCommand),
@@ -319,6 +330,35 @@ pub enum GroupCommand {
     Rm {
         /// Which.
         name: String,
+    },
+}
+
+/// `pli app-password …`
+#[derive(Debug, Subcommand)]
+pub enum AppPasswordCommand {
+    /// Makes a password for one device, shown once: letters and digits; blanks and dashes typed with it do not count.
+    Add {
+        /// Whose.
+        #[arg(value_parser = Address::parse)]
+        address: Address,
+        /// What it is for: "phone".
+        #[arg(long)]
+        label: String,
+    },
+    /// An account's app passwords, with their last use.
+    List {
+        /// Whose.
+        #[arg(value_parser = Address::parse)]
+        address: Address,
+    },
+    /// Takes one back, and ends the sessions that it opened.
+    Revoke {
+        /// Whose.
+        #[arg(value_parser = Address::parse)]
+        address: Address,
+        /// Its number.
+        #[arg(value_name = "NUMBER")]
+        id: u32,
     },
 }
 

@@ -51,6 +51,16 @@ texts! {
     ToRead: "Read it", "Le lire";
     Address: "address", "adresse";
     PasswordOnce: "password (shown only now)", "mot de passe (montré seulement maintenant)";
+    Label: "for", "pour";
+    LastUsed: "last used", "dernier usage";
+    Revoked: "revoked: {}; sessions ended: {}", "révoqué : {} ; sessions terminées : {}";
+    Session: "session", "session";
+    Protocol: "protocol", "protocole";
+    From: "from", "depuis";
+    Client: "client", "client";
+    Since: "since", "début";
+    BytesIn: "in", "reçu";
+    BytesOut: "out", "envoyé";
     Profile: "profile", "profil";
     Members: "members", "membres";
     Group: "group", "groupe";

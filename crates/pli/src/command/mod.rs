@@ -2,6 +2,7 @@
 
 mod account;
 mod alias;
+mod app_password;
 mod audit;
 mod config;
 mod docs;
@@ -15,6 +16,7 @@ mod queue;
 mod quickstart;
 mod quota;
 mod send;
+mod sessions;
 mod shared;
 mod store;
 mod store_at;
@@ -43,6 +45,9 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Account(command) => account::run(global, command).map(|()| 0),
         Command::Shared(command) => shared::run(global, command).map(|()| 0),
         Command::Group(command) => group::run(global, command).map(|()| 0),
+        Command::AppPassword(command) => app_password::run(global, command).map(|()| 0),
+        Command::Who => sessions::who(global).map(|()| 0),
+        Command::Kick { whom } => sessions::kick(global, &whom).map(|()| 0),
         Command::Alias(command) => alias::run(global, command).map(|()| 0),
         Command::Domain(command) => domain::run(global, command).map(|()| 0),
         Command::Quota(command) => quota::run(global, command).map(|()| 0),
