@@ -56,17 +56,23 @@ impl DamagedMessages {
 #[derive(Default)]
 pub(crate) struct SummariesAgain {
     any: AtomicBool,
-    kept: Mutex<(HashMap<BodyId, Arc<[u8]>>, usize)>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    summaries: HashMap<BodyId, Arc<[u8]>>,
+    bytes: usize,
 }
 
 impl SummariesAgain {
     fn get(&self, body: BodyId) -> Option<Arc<[u8]>> {
         // Nearly always there is none, and nothing is locked.
-        if self.any.load(Ordering::Acquire) { self.kept.lock().0.get(&body).cloned() } else { None }
+        if self.any.load(Ordering::Acquire) { self.kept.lock().summaries.get(&body).cloned() } else { None }
     }
     fn put(&self, body: BodyId, sealed: Vec<u8>) {
         let mut kept = self.kept.lock();
-        let (summaries, bytes) = &mut *kept;
+        let Kept { summaries, bytes } = &mut *kept;
         *bytes = bytes.saturating_add(sealed.len());
         if *bytes > SUMMARIES_AGAIN_BYTES_MAX {
             summaries.clear();
