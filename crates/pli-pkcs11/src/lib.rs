@@ -12,6 +12,7 @@
 //!
 //! SoftHSM is no HSM: its keys are files on the same machine. It is good for trying this out.
 
+mod aside;
 mod link;
 mod store;
 mod template;

@@ -15,6 +15,7 @@ use pli_crypto::{
 };
 use zeroize::Zeroizing;
 
+use crate::aside::aside;
 use crate::link::{Link, TokenRoot, Trouble, data_label, probe, prove};
 use crate::template::{self, Use};
 
@@ -110,12 +111,14 @@ impl TokenKeyStore {
 
     /// Runs one call in a session of its own. When the token is gone, looks once whether it is back.
     fn with<T>(&self, work: impl Fn(&Link, &Session) -> std::result::Result<T, Trouble>) -> Result<T> {
-        match self.attempt(&work) {
-            Err(Trouble::Gone(_)) => {}
-            outcome => return outcome.map_err(plain),
-        }
-        self.reconnect()?;
-        self.attempt(&work).map_err(plain)
+        aside(|| {
+            match self.attempt(&work) {
+                Err(Trouble::Gone(_)) => {}
+                outcome => return outcome.map_err(plain),
+            }
+            self.reconnect()?;
+            self.attempt(&work).map_err(plain)
+        })
     }
 
     fn attempt<T>(
