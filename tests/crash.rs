@@ -21,7 +21,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pli_tests::acknowledged::{Dice, Fate, Flags, Found, Ledger, Place, Sink, mark, message};
+use pli_tests::acknowledged::{Fate, Flags, Found, Ledger, Place, Sink, mark, message};
+use pli_tests::dice::Dice;
 use pli_tests::imap::Imap;
 use pli_tests::smtp::Smtp;
 use pli_tests::{Account, Builder, Instance, pli};

@@ -12,12 +12,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use pli_tests::fixture::Fixture;
 use pli_tests::imap::Imap;
-use pli_tests::{Builder, Instance, picture};
+use pli_tests::{Builder, Instance, picture, serve_fails};
 use serde_json::Value;
 
 const NONE: [String; 0] = [];
@@ -128,26 +126,11 @@ fn format_of(instance: &Instance) -> u64 {
 /// `serve` ends by itself, names the formats and changes nothing.
 fn refused(instance: &Instance, formats: &[u64]) {
     let before = contents(&instance.dir.join("store"));
-    let mut child = Command::new(&instance.binary)
-        .args(["serve", "--lang", "en", "--config"])
-        .arg(&instance.config)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while child.try_wait().unwrap().is_none() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let _ = child.kill();
-    let output = child.wait_with_output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    let code = output.status.code();
-    assert!(code.is_some_and(|code| REFUSALS.contains(&code)), "{code:?} {text}");
+    let ran = serve_fails(&instance.binary, &instance.config);
+    assert!(REFUSALS.contains(&ran.code), "{} {}", ran.code, ran.err);
     for format in formats {
-        let words: Vec<&str> = text.split(|c: char| !c.is_ascii_digit()).collect();
-        assert!(words.contains(&format.to_string().as_str()), "no {format} in: {text}");
+        let words: Vec<&str> = ran.err.split(|c: char| !c.is_ascii_digit()).collect();
+        assert!(words.contains(&format.to_string().as_str()), "no {format} in: {}", ran.err);
     }
     assert!(before == contents(&instance.dir.join("store")), "a refused store was changed");
 }

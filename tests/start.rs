@@ -13,15 +13,15 @@ use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use pli_tests::acknowledged::{Fate, Found, Ledger, Message, message};
 use pli_tests::imap::Imap;
 use pli_tests::smtp::Smtp;
-use pli_tests::{Account, Builder, Claim, Instance, Ran, pli};
+use pli_tests::{Account, Builder, Claim, Instance, Ran, pli, serve_fails};
 
-/// A start that must fail does so long before this.
+/// What is waited for comes long before this.
 const WAIT: Duration = Duration::from_secs(20);
 
 /// Exit codes of docs/cli.md.
@@ -29,33 +29,6 @@ const CODE_NO_INPUT: i32 = 66;
 const CODE_UNAVAILABLE: i32 = 69;
 const CODE_TEMPORARY: i32 = 75;
 const CODE_CONFIG: i32 = 78;
-
-/// `pli serve` that must end by itself; one that serves is ended and reported.
-fn serve_fails(config: &Path) -> Ran {
-    let mut child = Command::new(pli())
-        .args(["serve", "--lang", "en", "--config"])
-        .arg(config)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let deadline = Instant::now() + WAIT;
-    while child.try_wait().unwrap().is_none() {
-        if Instant::now() > deadline {
-            child.kill().unwrap();
-            let output = child.wait_with_output().unwrap();
-            panic!("it serves:\n{}", String::from_utf8_lossy(&output.stderr));
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let output = child.wait_with_output().unwrap();
-    Ran {
-        code: output.status.code().unwrap_or(-1),
-        out: String::from_utf8_lossy(&output.stdout).into_owned(),
-        err: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
-}
 
 fn says(ran: &Ran, code: i32, words: &[&str]) {
     assert_eq!(ran.code, code, "{}{}", ran.out, ran.err);
@@ -75,7 +48,7 @@ fn line_of(path: &Path, start: &str) -> usize {
 fn refuses(table: &str, line: &str, word: &str) {
     let instance = Builder::default().config(table, line).prepare();
     let number = format!("line {}", line_of(&instance.config, line));
-    says(&serve_fails(&instance.config), CODE_CONFIG, &[word, &number]);
+    says(&serve_fails(&pli(), &instance.config), CODE_CONFIG, &[word, &number]);
     says(&instance.pli(&["config", "check", "--lang", "en"]), CODE_CONFIG, &[word, &number]);
 }
 
@@ -105,7 +78,7 @@ fn a_port_in_use_is_named_and_nothing_is_held() {
     let mut instance = Builder::default().prepare();
     let port = instance.port("imaps");
     let other = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
-    says(&serve_fails(&instance.config), CODE_UNAVAILABLE, &[&port.to_string()]);
+    says(&serve_fails(&pli(), &instance.config), CODE_UNAVAILABLE, &[&port.to_string()]);
     drop(other);
     instance.serve();
     assert_eq!(instance.stop(), 0);
@@ -118,7 +91,7 @@ fn the_wrong_root_key_is_refused() {
     let key = instance.dir.join("keys/root.key");
     let kept = std::fs::read(&key).unwrap();
     std::fs::copy(other.dir.join("keys/root.key"), &key).unwrap();
-    says(&serve_fails(&instance.config), CODE_CONFIG, &["key"]);
+    says(&serve_fails(&pli(), &instance.config), CODE_CONFIG, &["key"]);
     // The attempt has changed nothing: with its own key the store opens.
     std::fs::write(&key, kept).unwrap();
     instance.serve();
@@ -131,11 +104,11 @@ fn a_missing_key_or_store_is_named() {
     let away = instance.dir.join("away");
     let key = instance.dir.join("keys/root.key");
     std::fs::rename(&key, &away).unwrap();
-    says(&serve_fails(&instance.config), CODE_NO_INPUT, &["root.key"]);
+    says(&serve_fails(&pli(), &instance.config), CODE_NO_INPUT, &["root.key"]);
     std::fs::rename(&away, &key).unwrap();
     let store = instance.dir.join("store");
     std::fs::rename(&store, &away).unwrap();
-    says(&serve_fails(&instance.config), CODE_NO_INPUT, &["store"]);
+    says(&serve_fails(&pli(), &instance.config), CODE_NO_INPUT, &["store"]);
     // A store is made by quickstart only: an unmounted disk must not start an empty one.
     assert!(!store.join("log").exists());
 }
@@ -144,7 +117,7 @@ fn a_missing_key_or_store_is_named() {
 fn a_second_process_is_told_the_first_ones_number() {
     let instance = Instance::start();
     // On the same ports, whichever is found first: the ports or the store.
-    let ran = serve_fails(&instance.config);
+    let ran = serve_fails(&pli(), &instance.config);
     assert!([CODE_UNAVAILABLE, CODE_TEMPORARY].contains(&ran.code), "{}", ran.err);
     // On ports of its own it is the store that refuses.
     let other = Claim::take();
@@ -152,7 +125,7 @@ fn a_second_process_is_told_the_first_ones_number() {
     let line = text.lines().find(|line| line.starts_with("port_offset")).unwrap();
     let config = instance.dir.join("second.toml");
     std::fs::write(&config, text.replace(line, &format!("port_offset = {}", other.offset))).unwrap();
-    says(&serve_fails(&config), CODE_TEMPORARY, &[&instance.pid().to_string()]);
+    says(&serve_fails(&pli(), &config), CODE_TEMPORARY, &[&instance.pid().to_string()]);
     Imap::login(&instance, &instance.admin).unwrap().logout();
 }
 

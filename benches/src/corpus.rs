@@ -1,29 +1,7 @@
 //! Messages from a seed: multipart, text that compresses as text does, and a
 //! base64 attachment that does not.
 
-/// Numbers from a seed (splitmix64).
-pub struct Dice(u64);
-
-impl Dice {
-    /// The same seed gives the same numbers.
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// The next 64 bits.
-    pub fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// One of `0..limit`.
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.roll() % limit.max(1)
-    }
-}
+use crate::dice::Dice;
 
 /// Different messages; each sending is one of them under a number of its own.
 const VARIANTS: u64 = 64;

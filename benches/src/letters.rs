@@ -4,24 +4,7 @@
 
 use std::fmt::Write as _;
 
-/// Numbers from a seed (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-    fn below(&mut self, limit: u64) -> u64 {
-        self.roll() % limit.max(1)
-    }
-    fn unit(&mut self) -> f64 {
-        (self.roll() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-}
+use crate::dice::Dice;
 
 const SYLLABLES: [&str; 48] = [
     "ba", "ce", "di", "fo", "gu", "la", "me", "ni", "po", "ru", "sa", "te", "vi", "zo", "tion", "ment", "ou", "ei",
@@ -39,7 +22,7 @@ pub const RARE: &str = "quetzalcoatl";
 
 /// The word of a rank: frequent ones are short.
 pub fn word(rank: u64) -> String {
-    let mut dice = Dice(rank.wrapping_mul(0x2545_F491_4F6C_DD1D));
+    let mut dice = Dice::new(rank.wrapping_mul(0x2545_F491_4F6C_DD1D));
     let syllables = 1 + rank.max(1).ilog10() as u64 / 2 + dice.below(3);
     (0..syllables).map(|_| SYLLABLES[dice.below(48) as usize]).collect()
 }
@@ -75,7 +58,7 @@ fn noise(dice: &mut Dice, letters: usize) -> String {
 }
 
 fn person(number: u64) -> String {
-    let mut dice = Dice(number.wrapping_add(77));
+    let mut dice = Dice::new(number.wrapping_add(77));
     let name = |dice: &mut Dice| word(200 + dice.below(100_000));
     let (first, last) = (name(&mut dice), name(&mut dice));
     format!("{first} {last} <p{number}.{}@site{}.example.net>", number * 7, dice.below(300))
@@ -84,7 +67,7 @@ fn person(number: u64) -> String {
 /// The message of a number: 4 KB in the mean.
 pub fn letter(seed: u64, number: u64) -> Vec<u8> {
     // Rolled once, so that the numbers of two messages do not run beside each other.
-    let mut dice = Dice(Dice(seed.wrapping_add(number.wrapping_mul(0xD134_2543_DE82_EF95))).roll());
+    let mut dice = Dice::new(Dice::new(seed.wrapping_add(number.wrapping_mul(0xD134_2543_DE82_EF95))).roll());
     let mut out = String::with_capacity(6000);
     let day = 1 + number / 4 % 28;
     let time = format!("{day} Nov 2026 {:02}:{:02}:{:02} +0100", dice.below(24), dice.below(60), dice.below(60));

@@ -8,6 +8,9 @@
 
 mod client;
 mod corpus;
+#[allow(dead_code, reason = "a file of the tests")]
+#[path = "../../tests/src/dice.rs"]
+mod dice;
 mod letters;
 mod measure;
 mod report;

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::corpus::Dice;
+use crate::dice::Dice;
 use crate::letters;
 
 /// How far back an answer reaches.

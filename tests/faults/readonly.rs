@@ -2,10 +2,9 @@
 //! opened when it is writable again.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use pli_tests::Builder;
+use pli_tests::{Builder, serve_fails};
 
 use crate::{Promised, sound};
 
@@ -40,25 +39,11 @@ fn a_readonly_store_is_refused_and_left_as_it_is() {
     assert_eq!(instance.stop(), 0);
     // The log is elsewhere, or there would be no word of it.
     mount(&["-o", "remount,ro"], disk.0.path()).unwrap();
-    let mut child = Command::new(&instance.binary)
-        .args(["serve", "--lang", "en", "--config"])
-        .arg(&instance.config)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while child.try_wait().unwrap().is_none() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let _ = child.kill();
-    let output = child.wait_with_output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let ran = serve_fails(&instance.binary, &instance.config);
     // docs/cli.md: 74, reading or writing failed.
-    assert_eq!(output.status.code(), Some(74), "{text}");
-    assert!(text.contains("ead-only"), "{text}");
-    assert!(!text.contains("panicked"), "{text}");
+    assert_eq!(ran.code, 74, "{}", ran.err);
+    assert!(ran.err.contains("ead-only"), "{}", ran.err);
+    assert!(!ran.err.contains("panicked"), "{}", ran.err);
     mount(&["-o", "remount,rw"], disk.0.path()).unwrap();
     instance.serve();
     promised.compare(&instance);

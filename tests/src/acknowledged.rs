@@ -1,5 +1,4 @@
-//! What a server has promised, written down from outside: random numbers from
-//! a seed, messages that can be made again from their number, the ledger of
+//! What a server has promised, written down from outside: messages that can be made again from their number, the ledger of
 //! acknowledgements, and a mail sink that counts what reaches another domain.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -7,35 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Numbers from a seed (splitmix64).
-#[derive(Clone, Debug)]
-pub struct Dice(u64);
-
-impl Dice {
-    /// The same seed gives the same numbers.
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// The next 64 bits.
-    pub fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// One of `0..limit`.
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.roll() % limit
-    }
-
-    /// True once in `n` times.
-    pub fn once_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-}
+use crate::dice::Dice;
 
 /// The header that names a message.
 const MARK: &str = "X-Mark: ";

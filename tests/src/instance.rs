@@ -418,6 +418,36 @@ fn tail(path: &Path) -> String {
     lines[lines.len().saturating_sub(40)..].join("\n")
 }
 
+/// A start that must fail does so long before this.
+const FAILS: Duration = Duration::from_secs(20);
+
+/// `serve` by a program, that must end by itself; one that serves is ended and reported.
+pub fn serve_fails(binary: &Path, config: &Path) -> Ran {
+    let mut child = Command::new(binary)
+        .args(["serve", "--lang", "en", "--config"])
+        .arg(config)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + FAILS;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            let output = child.wait_with_output().unwrap();
+            panic!("it serves:\n{}", String::from_utf8_lossy(&output.stderr));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let output = child.wait_with_output().unwrap();
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
 /// The server under a shell that ends it when this process ends, however that
 /// happens: the shell waits for a word on a pipe that only we hold.
 struct Running {

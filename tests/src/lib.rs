@@ -23,6 +23,7 @@
 
 pub mod acknowledged;
 pub mod corpus;
+pub mod dice;
 pub mod fixture;
 pub mod hostile;
 pub mod imap;
@@ -34,6 +35,6 @@ pub mod smtp;
 pub mod transcript;
 mod wire;
 
-pub use instance::{Account, Builder, Instance, Ran, moment_name, pli, private, repository};
+pub use instance::{Account, Builder, Instance, Ran, moment_name, pli, private, repository, serve_fails};
 pub use ports::{Claim, PORTS, Port, free as free_port};
 pub use wire::{Dialect, Wire};

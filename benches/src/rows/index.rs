@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use pli_store::{IndexBench, IndexEngine};
 
-use crate::corpus::{Corpus, Dice};
+use crate::corpus::Corpus;
+use crate::dice::Dice;
 use crate::report::Figures;
 use crate::store::{Opening, Place};
 use crate::{Common, Failure, measure};

@@ -11,7 +11,8 @@ use std::time::Instant;
 
 use pli_types::{AccountId, Action, EmailId};
 
-use crate::corpus::{Corpus, Dice};
+use crate::corpus::Corpus;
+use crate::dice::Dice;
 use crate::report::Figures;
 use crate::store::{Bench, Opening, Place};
 use crate::{Common, Failure, measure};

@@ -5,7 +5,8 @@ use std::path::Path;
 use pli_store::{Compaction, FlagMode};
 use pli_types::{AccountId, Action, FlagSet, MailboxId, SystemFlag, Uid};
 
-use crate::corpus::{Corpus, Dice};
+use crate::corpus::Corpus;
+use crate::dice::Dice;
 use crate::report::Figures;
 use crate::store::{Bench, Opening, Place, Shifted};
 use crate::{Common, Failure};

@@ -10,6 +10,9 @@
     reason = "a bench that ends when something is wrong"
 )]
 
+#[allow(dead_code, reason = "a file of the tests")]
+#[path = "../../../tests/src/dice.rs"]
+mod dice;
 #[allow(dead_code, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a file of the benches")]
 #[path = "../../../benches/src/letters.rs"]
 mod letters;

@@ -489,7 +489,7 @@ fn a_damaged_summary_is_made_again_once() {
         // The last byte of the frame's payload, behind its header of 32.
         let last = number(&row[5..13]) + 32 + number(&row[13..17]) - 1;
         let (segment, _) =
-            disk.files().into_iter().find(|(path, _)| path.starts_with(&world.dir.join("segments"))).unwrap();
+            disk.files().into_iter().find(|(path, _)| path.starts_with(world.dir.join("segments"))).unwrap();
         disk.flip(&segment, last, 1).unwrap();
 
         let permit = open.permit(Action::FetchContent, Some(ana));
