@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use pli_tests::imap::Imap;
@@ -431,4 +432,47 @@ fn postfix_is_the_other_mta_in_both_directions() {
     // Postfix does not take stands in for it.
     imap.logout();
     drop(postfix);
+}
+
+/// clients.md 17 and 32: a server name with a trailing dot, and TLS 1.2 alone.
+#[test]
+fn openssl_connects_as_old_and_odd_clients_do() {
+    let instance = Instance::start();
+    let address = format!("127.0.0.1:{}", instance.port("imaps"));
+    for options in [&["-servername", "mail.example.org."][..], &["-tls1_2"], &["-noservername"]] {
+        let mut command = Command::new("openssl");
+        command.args(["s_client", "-connect", &address, "-quiet", "-verify_quiet", "-CAfile"]).arg(&instance.ca);
+        command.args(options).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(b"a LOGOUT\r\n").unwrap();
+        let output = child.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(told.contains("* OK [CAPABILITY ") && told.contains("a OK"), "{options:?}: {told}\n{output:?}");
+    }
+}
+
+/// clients.md 17 and 30: many good logins from one address, in a row and at once, are no attack.
+#[test]
+fn hundreds_of_good_logins_from_one_address_are_served() {
+    let instance = Instance::start();
+    let accounts = [instance.account(), instance.account()];
+    std::thread::scope(|scope| {
+        for worker in 0..8 {
+            let (instance, account) = (&instance, &accounts[worker % 2]);
+            scope.spawn(move || {
+                for _ in 0..30 {
+                    let mut imap = Imap::login(instance, account).unwrap();
+                    imap.ok("SELECT INBOX").unwrap();
+                    // Half of them go without a word, as after a change of network.
+                    if worker % 2 == 0 {
+                        imap.logout();
+                    }
+                }
+            });
+        }
+    });
+    // A wrong password among them shuts nobody else out.
+    let wrong = Account { password: "wrong".to_owned(), address: accounts[0].address.clone(), ..accounts[0].clone() };
+    assert!(Imap::login(&instance, &wrong).is_err());
+    Imap::login(&instance, &accounts[1]).unwrap().logout();
 }

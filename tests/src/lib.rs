@@ -38,3 +38,37 @@ mod wire;
 pub use instance::{Account, Builder, Instance, Ran, moment_name, pli, private, repository, serve_fails};
 pub use ports::{Claim, PORTS, Port, free as free_port};
 pub use wire::{Dialect, Wire};
+
+#[cfg(test)]
+mod readme {
+    use crate::repository;
+
+    /// The table of clients names tests that are there.
+    #[test]
+    fn the_tests_of_each_client_are_there() {
+        let root = repository();
+        let text = std::fs::read_to_string(root.join("tests/README.md")).unwrap();
+        let table = text.split("## Clients").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
+        let mut rows = 0;
+        for line in table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| #")) {
+            let Some(shown) = line.split(" | ").nth(2).filter(|_| !line.starts_with("| ---")) else { continue };
+            rows += 1;
+            let names: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
+            let mut functions = Vec::new();
+            for name in names {
+                if name.ends_with(".rs") {
+                    let source = std::fs::read_to_string(root.join(name)).unwrap_or_else(|_| panic!("no {name}"));
+                    for function in functions.drain(..) {
+                        assert!(source.contains(&format!("fn {function}(")), "no {function} in {name}");
+                    }
+                } else if name.contains('/') {
+                    assert!(root.join("tests/transcripts").join(name).with_extension("txt").exists(), "no {name}");
+                } else {
+                    functions.push(name);
+                }
+            }
+            assert!(functions.is_empty(), "no file for {functions:?}");
+        }
+        assert_eq!(rows, 32);
+    }
+}

@@ -609,3 +609,17 @@ async fn names_that_cannot_be_are_refused_with_codes() {
         assert!(text.starts_with(answer), "{command}: {text}");
     }
 }
+
+/// clients.md 30: a middlebox that forgets quiet connections hears something in time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_says_that_it_is_still_there() {
+    let server = server_with(ImapConfig { keepalive_s: 1, ..ImapConfig::default() }, None).await;
+    let mut client = server.inbox().await;
+    client.send("i IDLE\r\n").await;
+    assert!(client.line().await.starts_with("+ "));
+    for _ in 0..2 {
+        assert!(client.line().await.starts_with("* OK "));
+    }
+    client.send("DONE\r\n").await;
+    assert!(client.line().await.starts_with("i OK"));
+}
