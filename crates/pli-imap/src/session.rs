@@ -580,15 +580,17 @@ impl Session {
             // RFC 9208 §4.1.1
             CommandBody::SetQuota { .. } => Err(Fail::No(Some(Code::NoPerm), "Quotas are set by administrators")),
             CommandBody::SetAcl { mailbox, identifier, change } => {
-                command::acl::set(self, &mailbox, &identifier, change).await
+                Box::pin(command::acl::set(self, &mailbox, &identifier, change)).await
             }
-            CommandBody::DeleteAcl { mailbox, identifier } => command::acl::delete(self, &mailbox, &identifier).await,
+            CommandBody::DeleteAcl { mailbox, identifier } => {
+                Box::pin(command::acl::delete(self, &mailbox, &identifier)).await
+            }
             CommandBody::GetAcl(mailbox) => command::acl::get(self, &mailbox),
             CommandBody::ListRights { mailbox, identifier } => command::acl::list(self, &mailbox, &identifier),
             CommandBody::MyRights(mailbox) => command::acl::mine(self, &mailbox),
             CommandBody::GetMetadata(asked) => command::metadata::get(self, &asked),
             CommandBody::SetMetadata { mailbox, entries } => {
-                command::metadata::set(self, mailbox.as_ref(), entries).await
+                Box::pin(command::metadata::set(self, mailbox.as_ref(), entries)).await
             }
             CommandBody::Compress { mechanism } => command::compress::run(self, &mechanism),
             CommandBody::Unauthenticate => Ok(command::unauthenticate::run(self)),

@@ -23,7 +23,7 @@ pub async fn run(session: &mut Session, uid: bool, set: &MessageSet, name: &Mail
         return Ok(reply(copied));
     }
     if !(session.is_own(&open)? && session.is_own(&target)?) {
-        return Ok(reply(others::copy(session, Action::Copy, &open, uids, &target).await?));
+        return Ok(reply(Box::pin(others::copy(session, Action::Copy, &open, uids, &target)).await?));
     }
     // A message that stands in two mailboxes of an account counts once against its quota: COPY adds nothing.
     let permit = session.admit_on(Action::Copy, &open)?;

@@ -218,7 +218,7 @@ impl Fetch<'_> {
             let names = session.selected().map(|selected| Arc::clone(&selected.picture));
             let names = names.as_deref().unwrap_or(picture);
             if self.plan.content {
-                others::record_reads(session, self.place, picture, &batch).await?;
+                Box::pin(others::record_reads(session, self.place, picture, &batch)).await?;
                 session.counts.read = session.counts.read.saturating_add(batch.len() as u64);
             }
             if self.plan.is_light() {

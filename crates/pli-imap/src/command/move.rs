@@ -22,7 +22,7 @@ pub async fn run(session: &mut Session, uid: bool, set: &MessageSet, name: &Mail
         let permit = session.admit_on(Action::Move, &open)?;
         session.store().move_messages(permit, open.mailbox, uids, target.id).await?.value
     } else {
-        others::copy(session, Action::Move, &open, uids, &target).await?
+        Box::pin(others::copy(session, Action::Move, &open, uids, &target)).await?
     };
     if !moved.uids.is_empty() {
         // RFC 6851 §4.3: COPYUID in an untagged OK, before the EXPUNGEs.

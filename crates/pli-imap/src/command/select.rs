@@ -44,7 +44,7 @@ pub async fn run(
     let read_only = read_only || past.is_some();
     let permit = session.admit_on(Action::Select, &mailbox)?;
     let rights = session.rights(&mailbox)?;
-    let keys = others::keys(session, &mailbox).await?;
+    let keys = Box::pin(others::keys(session, &mailbox)).await?;
     let store = session.store();
     let reader = match &past {
         None => store.read(&permit)?,
