@@ -554,18 +554,24 @@ impl Session {
             CommandBody::List(list) => command::list::run(self, &list).await,
             CommandBody::Namespace => command::namespace::run(self),
             CommandBody::Status { mailbox, items } => command::status::run(self, &mailbox, &items).await,
-            CommandBody::Append(prefix) => command::append::whole(self, prefix).await,
+            CommandBody::Append(prefix) => Box::pin(command::append::whole(self, prefix)).await,
             CommandBody::Idle => command::idle::run(self).await,
             CommandBody::Check => Ok(Reply::ok("CHECK done")),
             CommandBody::Close => command::close::close(self).await,
             CommandBody::Unselect => command::close::unselect(self),
             CommandBody::Expunge { uids } => command::expunge::run(self, uids).await,
-            CommandBody::Search { uid, search } => command::search::run(self, tag, uid, search).await,
-            CommandBody::ESearch { sources, search } => command::esearch::run(self, tag, sources, search).await,
+            CommandBody::Search { uid, search } => Box::pin(command::search::run(self, tag, uid, search)).await,
+            CommandBody::ESearch { sources, search } => {
+                Box::pin(command::esearch::run(self, tag, sources, search)).await
+            }
             CommandBody::CancelUpdate(tags) => command::context::cancel(self, &tags),
             CommandBody::UidBatches { size, range } => command::context::batches(self, tag, size, range),
-            CommandBody::Sort { uid, criteria, search } => command::sort::run(self, tag, uid, criteria, search).await,
-            CommandBody::Thread { uid, algorithm, search } => command::thread::run(self, uid, algorithm, search).await,
+            CommandBody::Sort { uid, criteria, search } => {
+                Box::pin(command::sort::run(self, tag, uid, criteria, search)).await
+            }
+            CommandBody::Thread { uid, algorithm, search } => {
+                Box::pin(command::thread::run(self, uid, algorithm, search)).await
+            }
             CommandBody::Fetch { uid, set, items, changed_since, vanished, partial } => {
                 command::fetch::run(self, uid, &set, items, changed_since, vanished, partial).await
             }

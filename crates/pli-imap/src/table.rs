@@ -288,7 +288,7 @@ pub const ROWS: &[Row] = &[
         "GETQUOTA",
         States::AUTHENTICATED,
         All,
-        &["QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE"],
+        &["QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE", "QUOTA=RES-MAILBOX"],
         Actions(&[Action::GetQuota]),
         "RFC 9208 §4.1.2",
     ),

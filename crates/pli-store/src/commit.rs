@@ -115,7 +115,15 @@ impl Committer {
             Ok(place) => place,
             Err(error) => return self.refuse(taken.jobs, error),
         };
-        let base = GroupBase { rows: &engine.rows, keys: &engine.keys, site: &engine.keys.site, now, segment, offset };
+        let base = GroupBase {
+            rows: &engine.rows,
+            keys: &engine.keys,
+            site: &engine.keys.site,
+            now,
+            segment,
+            offset,
+            mailboxes_max: engine.mailboxes_max.load(Ordering::Relaxed),
+        };
         let mut group = Group { pending: Pending::default(), replies: Vec::new() };
         self.run_jobs(&base, &mut group, taken.jobs);
         self.mark_hours(&base, &mut group);

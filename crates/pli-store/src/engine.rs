@@ -128,6 +128,8 @@ pub(crate) struct Engine {
     pub(crate) summaries_again: SummariesAgain,
     pub(crate) search: SearchCache,
     pub(crate) sharing: SharingCache,
+    /// Mailboxes that an account may have.
+    pub(crate) mailboxes_max: AtomicU32,
     delivery: Mutex<DeliveryKeys>,
     files: Mutex<HashMap<u32, Arc<dyn DiskFile>>>,
 }
@@ -194,6 +196,7 @@ impl Engine {
             summaries_again: SummariesAgain::default(),
             search: SearchCache::default(),
             sharing: SharingCache::default(),
+            mailboxes_max: AtomicU32::new(crate::limits::MAILBOXES_MAX),
             delivery: Mutex::new(DeliveryKeys::default()),
             files: Mutex::new(HashMap::new()),
         }

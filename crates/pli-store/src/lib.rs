@@ -66,7 +66,7 @@ pub use error::{Damaged, OpenError, PastError, StoreError};
 pub use index::bench::IndexBench;
 #[doc(hidden)]
 pub use index::faulty::{IndexCall, IndexFault};
-pub use limits::ANNOTATION_BYTES_MAX;
+pub use limits::{ANNOTATION_BYTES_MAX, MAILBOXES_MAX};
 pub use many::Listed;
 pub use model::*;
 pub use model_keys::*;

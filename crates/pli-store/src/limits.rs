@@ -1,7 +1,7 @@
 //! Every named limit of the store.
 
 /// Mailboxes of one account.
-pub(crate) const MAILBOXES_MAX: u32 = 10_000;
+pub const MAILBOXES_MAX: u32 = 10_000;
 /// App passwords of one account: each costs an HMAC at every proof of SCRAM.
 pub(crate) const APP_PASSWORDS_MAX: usize = 50;
 /// Entries of one message in mailboxes. COPY costs no quota, and without this a mailbox copied into itself a few times

@@ -393,6 +393,17 @@ impl Store {
         self.engine().retention_ms.store(u64::try_from(window.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    /// How many mailboxes an account may have: 10,000 unless set. Those that there are stay.
+    pub fn set_mailboxes_max(&self, mailboxes: u32) {
+        self.engine().mailboxes_max.store(mailboxes, Ordering::Relaxed);
+    }
+    /// How many mailboxes an account has, and may have (RFC 9208 §5.3).
+    pub fn mailbox_quota(&self, account: AccountId) -> Result<(u32, u32)> {
+        let state: Option<AccountState> = self.rows().load(&keys::state(account))?;
+        let used = state.ok_or(StoreError::NoAccount(account))?.mailboxes;
+        Ok((used, self.engine().mailboxes_max.load(Ordering::Relaxed)))
+    }
+
     /// How many bytes the views of mailboxes that were used last may take; those that sessions look at live anyway.
     /// 32 MiB unless set.
     pub fn set_view_memory(&self, bytes: u64) {

@@ -105,6 +105,8 @@ pub(crate) struct GroupBase<'a> {
     pub(crate) now: UnixMillis,
     pub(crate) segment: u32,
     pub(crate) offset: u64,
+    /// Mailboxes that an account may have.
+    pub(crate) mailboxes_max: u32,
 }
 
 /// One operation.

@@ -381,3 +381,53 @@ async fn annotations_are_private_or_for_all_and_bounded() {
     assert!(matches!(refused, Err(StoreError::WrongPermit)));
     open.check();
 }
+
+/// What sharing comes to for these people, as one text.
+fn told(open: &Open, people: &[&Person], place: &Mailbox) -> String {
+    let sharing = open.store.sharing().unwrap();
+    let mut all = format!("{:?} {:?}\n", sharing.list(place.account, place.id), sharing.groups().collect::<Vec<_>>());
+    for person in people {
+        let permit = person.permit(open, Action::GetMetadata, place);
+        let notes = [true, false].map(|private| open.store.annotations(&permit, private).unwrap());
+        all += &format!("{} {notes:?}\n", sharing.rights(person.id, place.account, place.id));
+        all += &format!("{:?} {}\n", person.entries(open, place), person.unseen(open, place));
+    }
+    all
+}
+
+/// Each of the rows comes back from a snapshot round and what follows it, without the index that there was.
+#[test]
+fn an_index_made_again_from_a_snapshot_has_it_all() {
+    both(|world| async move {
+        let mut open = world.create();
+        let (ana, bob, inbox) = support(&open).await;
+        let groups = Group { name: String::from("it"), members: vec![bob.id] };
+        open.store.set_group(open.permit(Action::GroupChange, None), groups).await.unwrap();
+        for turn in 0..2_u32 {
+            let it = Subject::Group(String::from("it"));
+            set_acl(&open, &inbox, it, RightsChange::Set(rights(["lr", "lrx"][turn as usize]))).await.unwrap();
+            ana.flag(&open, &inbox, &[1 + turn], FlagMode::Add, &[SystemFlag::Seen]).await;
+            bob.flag(&open, &inbox, &[3], FlagMode::Add, &[SystemFlag::Flagged, SystemFlag::Seen]).await;
+            let note = |private| {
+                let action = if private { Action::SetPrivate } else { Action::SetMetadata };
+                let change = vec![(String::from("/comment"), Some(format!("{private} {turn}").into_bytes()))];
+                open.store.set_annotations(ana.permit(&open, action, &inbox), private, change)
+            };
+            note(true).await.unwrap();
+            open.store.snapshot(open.permit(Action::Verify, None)).await.unwrap();
+            // After the round.
+            note(false).await.unwrap();
+            bob.flag(&open, &inbox, &[1], FlagMode::Add, &[SystemFlag::Seen]).await;
+            let before = told(&open, &[&ana, &bob], &inbox);
+            open.store.close();
+            drop(open);
+            let index = world.dir.join("index");
+            if index.exists() {
+                std::fs::remove_dir_all(index).unwrap();
+            }
+            open = world.open();
+            assert_eq!(told(&open, &[&ana, &bob], &inbox), before, "turn {turn}");
+            open.check();
+        }
+    });
+}

@@ -58,6 +58,7 @@ impl Instance {
         let days = u64::from(loaded.config.store.retention_days);
         store.set_retention(std::time::Duration::from_secs(days * 24 * 60 * 60));
         store.set_view_memory(loaded.config.store.view_cache.0);
+        store.set_mailboxes_max(loaded.config.store.mailboxes_max);
         let separator = loaded.config.server.subaddress_separator;
         let directory = Arc::new(Directory::new(store.clone(), loaded.profiles(), separator));
         directory.set_postmaster(loaded.postmaster());

@@ -17,11 +17,11 @@ pub fn get(session: &mut Session, root: &str) -> Result<Reply, Fail> {
     let login = session.login()?;
     let account = if root == ROOT { login.account } else { account_of(session, root)?.ok_or_else(missing)? };
     let quota = match session.service.gate.quota_of(&login.session, account) {
-        Ok(quota) if is_limited(&quota) => quota,
-        Ok(_) | Err(Refusal::Hidden) => return Err(missing()),
+        Ok(quota) => quota,
+        Err(Refusal::Hidden) => return Err(missing()),
         Err(refusal) => return Err(refusal.into()),
     };
-    write(session, root, &quota);
+    write(session, root, account, &quota)?;
     Ok(Reply::ok("GETQUOTA done"))
 }
 
@@ -31,13 +31,8 @@ pub fn root(session: &mut Session, name: &MailboxName) -> Result<Reply, Fail> {
     let permit = session.admit_on(Action::GetQuota, &mailbox)?;
     let quota = session.service.gate.quota(&permit)?;
     let root = if session.is_own(&mailbox)? { String::from(ROOT) } else { root_of(session, mailbox.account)? };
-    if is_limited(&quota) {
-        session.wire.out.quota_root(name.as_str(), &[&root]);
-        write(session, &root, &quota);
-    } else {
-        // RFC 9208 §7: a QUOTA answer holds one resource at least, so an account without limits has no root.
-        session.wire.out.quota_root(name.as_str(), &[]);
-    }
+    session.wire.out.quota_root(name.as_str(), &[&root]);
+    write(session, &root, mailbox.account, &quota)?;
     Ok(Reply::ok("GETQUOTAROOT done"))
 }
 
@@ -52,11 +47,7 @@ fn account_of(session: &Session, root: &str) -> Result<Option<AccountId>, Fail> 
     Ok(session.store().account_by_key(&address.key())?.map(|account| account.id))
 }
 
-const fn is_limited(quota: &Quota) -> bool {
-    quota.limit.bytes.is_some() || quota.limit.messages.is_some()
-}
-
-fn write(session: &mut Session, root: &str, quota: &Quota) {
+fn write(session: &mut Session, root: &str, account: AccountId, quota: &Quota) -> Result<(), Fail> {
     let mut resources = Vec::new();
     if let Some(limit) = quota.limit.bytes {
         // RFC 9208 §5.1: STORAGE counts in units of 1,024 bytes; use is rounded up, so that full is full.
@@ -66,5 +57,9 @@ fn write(session: &mut Session, root: &str, quota: &Quota) {
     if let Some(limit) = quota.limit.messages {
         resources.push(QuotaResource { name: "MESSAGE", usage: quota.messages_used, limit });
     }
+    // RFC 9208 §5.3: always limited, so that there is a resource at least (§7).
+    let (usage, limit) = session.store().mailbox_quota(account)?;
+    resources.push(QuotaResource { name: "MAILBOX", usage: usage.into(), limit: limit.into() });
     session.wire.out.quota(root, &resources);
+    Ok(())
 }

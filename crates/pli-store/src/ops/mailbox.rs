@@ -6,7 +6,6 @@ use pli_types::{AccountId, ByteCount, MailboxId, MailboxName, ModSeq, SpecialUse
 
 use super::{By, Result};
 use crate::error::StoreError;
-use crate::limits::MAILBOXES_MAX;
 use crate::model::Mailbox;
 use crate::rows::keys;
 use crate::rows::mail::AccountState;
@@ -21,7 +20,7 @@ impl Txn<'_> {
         name: MailboxName,
         special_use: Option<SpecialUse>,
     ) -> Result<Mailbox> {
-        if state.mailboxes >= MAILBOXES_MAX {
+        if state.mailboxes >= self.base.mailboxes_max {
             return Err(StoreError::Limit("mailboxes of the account"));
         }
         state.mailboxes = state.mailboxes.saturating_add(1);

@@ -217,6 +217,8 @@ pub struct Store {
     pub index_cache: Size,
     /// Memory of the mailbox views that were used last.
     pub view_cache: Size,
+    /// Mailboxes that an account may have.
+    pub mailboxes_max: u32,
     /// Days for which what was deleted or changed stays within reach.
     pub retention_days: u16,
 }
@@ -228,6 +230,7 @@ impl Default for Store {
             index: Index::Sled,
             index_cache: Size(16 << 20),
             view_cache: Size(32 << 20),
+            mailboxes_max: pli_store::MAILBOXES_MAX,
             retention_days: 30,
         }
     }
