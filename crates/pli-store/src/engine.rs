@@ -314,7 +314,7 @@ impl Engine {
         if let Some(key) = self.delivery.lock().keys.get(&account)
             && key.epoch() == present
         {
-            return Ok(key.clone());
+            return Ok(*key);
         }
         let public = {
             // Both rows of one moment: a rotation changes them together.
@@ -330,7 +330,7 @@ impl Engine {
             blob.public(&self.account_key(account)?, &self.account_aad(account))?
         };
         let mut cache = self.delivery.lock();
-        if cache.keys.insert(account, public.clone()).is_none() {
+        if cache.keys.insert(account, public).is_none() {
             cache.order.push_back(account);
         }
         while cache.order.len() > DELIVERY_KEYS_MAX {

@@ -20,7 +20,7 @@ use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::index::Index;
 use crate::index::faulty::{FaultyIndex, IndexFault};
-use crate::index::generation::{open_beside, open_index};
+use crate::index::generation::{open_beside, open_index, remove_older};
 use crate::keys::StoreKeys;
 use crate::limits::{INDEX_TIMES_MAX, REBUILD_ROUNDS_MAX, REBUILD_WAIT_MS};
 use crate::log::writer::Position;
@@ -31,6 +31,9 @@ use crate::permit::Permit;
 use crate::rows::log::RoundRow;
 use crate::rows::{Key, RowStore, Table};
 use crate::store::{IndexEngine, Store};
+
+/// Why an index is made again that had become too large.
+const GROWN: &str = "it had grown";
 
 /// How far a replay is, and whether it is to be broken off.
 #[derive(Clone, Debug, Default)]
@@ -309,6 +312,9 @@ fn beside(engine: &Arc<Engine>, kind: IndexEngine, why: &str, progress: &Rebuild
             }
         }
     }
+    if why == GROWN {
+        remove_older(&engine.env, &engine.dir);
+    }
     let damaged = built.replayed.damaged.len() as u64;
     engine.queue.note(event(&engine.keys.site, engine.now(), why, progress.frames(), damaged));
     tracing::info!(engine = kind.name(), frames = progress.frames(), "the index has been made again and is in use");
@@ -334,7 +340,7 @@ impl Store {
             return Ok(());
         }
         tracing::info!(bytes = index.size_bytes(), rows = round.bytes, "the index holds much more room than rows");
-        self.begin_rebuild(None, "grown")
+        self.begin_rebuild(None, GROWN)
     }
     fn begin_rebuild(&self, kind: Option<IndexEngine>, why: &'static str) -> Result<(), StoreError> {
         let engine = Arc::clone(self.engine());

@@ -158,6 +158,10 @@ fn an_index_that_has_grown_out_of_proportion_is_made_again() {
         }
         let status = open.store.rebuild_status();
         assert_eq!((status.rebuilds, status.error), (u64::from(world.index == IndexEngine::Sled), None));
+        if world.index == IndexEngine::Sled {
+            let generations = std::fs::read_dir(world.dir.join("index")).unwrap();
+            assert_eq!(generations.count(), 1, "the large one is gone");
+        }
         assert_eq!(inbox(&open, ana), stay);
         open.check();
     });

@@ -176,6 +176,19 @@ pub(crate) fn use_newest(env: &Env, dir: &Path) {
     }
 }
 
+/// Removes every generation but the newest, which is in use: one that was only too large is not worth a look.
+pub(crate) fn remove_older(env: &Env, dir: &Path) {
+    let disk = &*env.disk;
+    let older = Generations::read(disk, dir).map(|generations| {
+        let newest = generations.all.last().copied();
+        generations.all.into_iter().filter(move |old| Some(*old) != newest)
+    });
+    let removed = older.and_then(|mut older| older.try_for_each(|old| disk.remove_dir_all(&old.path(dir))));
+    if let Err(error) = removed {
+        tracing::warn!(%error, "an old index could not be removed");
+    }
+}
+
 fn forget_current(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     let named = dir.join(FOLDER).join(CURRENT_FILE);
     if disk.exists(&named) { disk.remove(&named) } else { Ok(()) }
