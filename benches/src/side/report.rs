@@ -51,7 +51,7 @@ use Reach::{Own, Shown, Times, TimesOf};
 /// Row, figure, which is better, words with the unit, what is to be reached.
 type Line = (&'static str, &'static str, Better, &'static str, &'static [Reach]);
 
-const LINES: [Line; 33] = [
+const LINES: [Line; 35] = [
     (
         "fill",
         "appended_per_s",
@@ -87,6 +87,14 @@ const LINES: [Line; 33] = [
     ("exists", "p50_ms", Less, "delivery by LMTP to EXISTS, p50, ms", &[Shown]),
     ("exists", "p99_ms", Less, "delivery by LMTP to EXISTS, p99, ms", &[Own(5.0), Times(1.0)]),
     ("idle", "pss_per_session_kb", Less, "PSS of an idle TLS session, KB", &[Own(16.0), Times(20.0)]),
+    ("idle-told", "told", More, "sessions in IDLE that each heard of a message", &[Shown]),
+    (
+        "idle-told",
+        "taken_to_exists_p99_ms",
+        Less,
+        "from that message's 250 to EXISTS in each of them, p99, ms",
+        &[Shown],
+    ),
     ("logins-argon2id", "first_per_s", More, "logins with a password under argon2id, first time, a second", &[Shown]),
     ("logins-argon2id", "per_s", More, "logins with a password under argon2id, later, a second", &[Shown]),
     ("logins-quick", "first_per_s", More, "logins with the server's quick hash, first time, a second", &[Shown]),
