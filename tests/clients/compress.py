@@ -42,7 +42,7 @@ class Deflated:
         return self.read(self.buffer.index(b"\n") + 1)
 
     def close(self):
-        self.sock.close()
+        """As a file; imaplib shuts the socket down after it."""
 
     def __getattr__(self, name):
         return getattr(self.sock, name)
