@@ -24,6 +24,8 @@ pub enum Code<'a> {
     AuthorizationFailed,
     /// BADCHARSET with the charsets that work; empty: no list.
     BadCharset(&'a [&'a str]),
+    /// BADEVENT (RFC 5465 §8) with the events that there are.
+    BadEvent(&'a [&'a str]),
     /// BADURL (RFC 4469 §4.1) with the URL.
     BadUrl(&'a str),
     /// CANNOT
@@ -141,6 +143,7 @@ impl Code<'_> {
             Self::AuthenticationFailed => "AUTHENTICATIONFAILED",
             Self::AuthorizationFailed => "AUTHORIZATIONFAILED",
             Self::BadCharset(_) => "BADCHARSET",
+            Self::BadEvent(_) => "BADEVENT",
             Self::BadUrl(_) => "BADURL",
             Self::Cannot => "CANNOT",
             Self::Capability(_) => "CAPABILITY",
@@ -204,7 +207,7 @@ impl Code<'_> {
                 out.raw(b" ");
                 out.runs(to.iter().map(|u| u.get()));
             }
-            Self::BadCharset(names) if !names.is_empty() => {
+            Self::BadCharset(names) | Self::BadEvent(names) if !names.is_empty() => {
                 out.raw(b" (");
                 for (i, name) in names.iter().enumerate() {
                     if i > 0 {

@@ -174,6 +174,8 @@ pub enum CommandBody {
         /// Only these batches, counted from 1.
         range: Option<(u32, u32)>,
     },
+    /// RFC 5465 §3: what is told without asking; `None`: nothing.
+    Notify(Option<NotifySet>),
     /// RFC 5256 §3.
     Sort {
         /// UID SORT.
@@ -338,6 +340,7 @@ impl CommandBody {
             Self::Search { uid: false, .. } => "SEARCH",
             Self::Search { uid: true, .. } => "UID SEARCH",
             Self::ESearch { .. } => "ESEARCH",
+            Self::Notify(_) => "NOTIFY",
             Self::CancelUpdate(_) => "CANCELUPDATE",
             Self::UidBatches { .. } => "UIDBATCHES",
             Self::Sort { uid: false, .. } => "SORT",
@@ -420,6 +423,41 @@ pub enum MailboxFilter {
     SubtreeOne(Vec<MailboxName>),
     /// mailboxes: these
     Mailboxes(Vec<MailboxName>),
+}
+
+/// RFC 5465 §3: NOTIFY SET.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotifySet {
+    /// With how each mailbox is now.
+    pub status: bool,
+    /// The first one that means a mailbox counts.
+    pub groups: Vec<EventGroup>,
+}
+
+/// RFC 5465 §8 `event-group`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventGroup {
+    /// Which mailboxes.
+    pub filter: MailboxFilter,
+    /// What of them; empty for NONE.
+    pub events: Vec<NotifyEvent>,
+}
+
+/// RFC 5465 §5: what a session can be told of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotifyEvent {
+    /// MessageNew, with what is fetched of each.
+    MessageNew(Vec<FetchItem>),
+    /// MessageExpunge
+    MessageExpunge,
+    /// FlagChange
+    FlagChange,
+    /// MailboxName
+    MailboxName,
+    /// SubscriptionChange
+    SubscriptionChange,
+    /// Another one, as sent.
+    Other(Box<str>),
 }
 
 /// RFC 5258 §3 with the extensions of RFC 5819, RFC 6154 and RFC 8440.

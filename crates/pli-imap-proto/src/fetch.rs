@@ -13,15 +13,7 @@ pub fn read(c: &mut Cursor<'_>, uid: bool) -> Read<CommandBody> {
     c.space()?;
     let set = c.message_set()?;
     c.space()?;
-    let mut items = Vec::new();
-    if c.peek() == Some(b'(') {
-        c.list(|c| read_item(c, &mut items))?;
-    } else {
-        read_item(c, &mut items)?;
-    }
-    if items.is_empty() {
-        return Err("FETCH needs an item".into());
-    }
+    let items = read_items(c)?;
     let mut changed_since = None;
     let mut vanished = false;
     let mut partial = None;
@@ -51,6 +43,17 @@ pub fn read(c: &mut Cursor<'_>, uid: bool) -> Read<CommandBody> {
         return Err("PARTIAL needs UID FETCH".into());
     }
     Ok(CommandBody::Fetch { uid, set, items, changed_since, vanished, partial })
+}
+
+/// One item, or several between parentheses.
+pub fn read_items(c: &mut Cursor<'_>) -> Read<Vec<FetchItem>> {
+    let mut items = Vec::new();
+    if c.peek() == Some(b'(') {
+        c.list(|c| read_item(c, &mut items))?;
+    } else {
+        read_item(c, &mut items)?;
+    }
+    if items.is_empty() { Err("FETCH needs an item".into()) } else { Ok(items) }
 }
 
 fn push(items: &mut Vec<FetchItem>, item: FetchItem) -> Read<()> {

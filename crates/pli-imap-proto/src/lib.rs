@@ -25,6 +25,7 @@ mod framer;
 pub mod limits;
 mod list;
 mod metadata;
+mod notify;
 mod number;
 mod out;
 mod out_data;

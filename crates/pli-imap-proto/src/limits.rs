@@ -42,6 +42,8 @@ pub const CANCELLED_TAGS_COUNT_MAX: usize = 64;
 pub const CATENATE_URLS_COUNT_MAX: usize = 1_000;
 /// A URL. Not one.
 pub const URL_BYTES_MAX: usize = 8 * 1024;
+/// Event groups of one NOTIFY. `tag BAD`.
+pub const NOTIFY_GROUPS_COUNT_MAX: usize = 64;
 /// One line of a SASL exchange (a token of OAUTHBEARER can be several KiB). `tag BAD`.
 pub const RAW_LINE_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a command or line before login, with its literals: nobody who has not said who he is may have more kept for

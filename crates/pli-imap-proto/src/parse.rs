@@ -7,7 +7,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use crate::command::{Command, CommandBody, CommandError, Hidden, Tag};
 use crate::cursor::{Cursor, Fail, Read};
 use crate::limits::ID_FIELDS_COUNT_MAX;
-use crate::{acl, append, context, create, fetch, list, metadata, quota, search, select, sort, status, store};
+use crate::{acl, append, context, create, fetch, list, metadata, notify, quota, search, select, sort, status, store};
 
 /// Longest verb.
 const VERB_BYTES_MAX: usize = 16;
@@ -90,6 +90,7 @@ fn read_body(tag: &Tag, c: &mut Cursor<'_>) -> Read<CommandBody> {
         b"ESEARCH" => search::read_esearch(c)?,
         b"CANCELUPDATE" => context::read_cancel(c)?,
         b"UIDBATCHES" => context::read_batches(c)?,
+        b"NOTIFY" => notify::read(c)?,
         b"GETQUOTA" => quota::read_get(c)?,
         b"GETQUOTAROOT" => CommandBody::GetQuotaRoot(read_mailbox(c)?),
         b"SETQUOTA" => quota::read_set(c)?,

@@ -28,6 +28,7 @@ mod filter;
 mod indexing;
 pub mod limits;
 mod message;
+mod notify;
 mod others;
 mod past;
 mod pick;

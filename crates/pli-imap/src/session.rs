@@ -15,6 +15,7 @@ use crate::command;
 use crate::context;
 use crate::fail::{Fail, Reply, ReplyCode, level, reply};
 use crate::limits::{BAD_COMMANDS_COUNT_MAX, LOGIN_TIMES_MAX, PROGRESS_S};
+use crate::notify::{self, Notify, Wanted};
 use crate::picture::{Show, write_flag_lines};
 use crate::service::{ImapService, Security};
 use crate::state::{Enabled, Open, Place, Selected, State};
@@ -46,6 +47,8 @@ pub struct Session {
     running: (Option<Tag>, Duration),
     /// What becomes of the stream once the command's answer is out.
     pub(crate) turn: Option<Turn>,
+    /// RFC 5465: what is told without asking; `None` before any NOTIFY.
+    pub(crate) notify: Option<Box<Notify>>,
     /// BAD answers in a row.
     bad: u32,
     /// When the session began, by the service's clock.
@@ -98,6 +101,7 @@ impl Session {
             row: None,
             running: (None, Duration::ZERO),
             turn: None,
+            notify: None,
             bad: 0,
             began,
             counts: Counts::default(),
@@ -171,7 +175,37 @@ impl Session {
 
     /// False when the session ends.
     async fn wait_for_input(&mut self) -> io::Result<bool> {
-        match self.wait(self.time_limit()).await? {
+        if self.notify.is_some() {
+            return Box::pin(self.wait_notified()).await;
+        }
+        let waited = self.wait(self.time_limit()).await?;
+        self.waited(waited).await
+    }
+
+    /// The same, telling what NOTIFY asked for as it happens.
+    async fn wait_notified(&mut self) -> io::Result<bool> {
+        let begun = self.service.clock.monotonic();
+        loop {
+            match notify::tell(self, false).await {
+                Err(Fail::Io(error)) => return Err(error),
+                Err(fail) => self.log("NOTIFY", &fail),
+                Ok(()) => {}
+            }
+            self.wire.flush().await?;
+            let spent = self.service.clock.monotonic().saturating_sub(begun);
+            let limit = self.time_limit().saturating_sub(spent);
+            let changed = notify::changed(self);
+            let waited = tokio::select! {
+                waited = self.wait(limit) => waited?,
+                () = changed => continue,
+            };
+            return self.waited(waited).await;
+        }
+    }
+
+    /// False when the session ends.
+    async fn waited(&mut self, waited: Wait) -> io::Result<bool> {
+        match waited {
             Wait::Input => Ok(true),
             Wait::Gone => Ok(false),
             Wait::Shutdown => self.bye(SHUTDOWN).await,
@@ -232,7 +266,17 @@ impl Session {
                 if self.looks_anew() {
                     self.tell(false);
                 }
-                self.dispatch(&tag, body).await
+                let changes_names = self.notify.is_some()
+                    && matches!(verb, "CREATE" | "DELETE" | "RENAME" | "SUBSCRIBE" | "UNSUBSCRIBE");
+                if changes_names {
+                    // What others did is told before this session's own changes are taken for known.
+                    Box::pin(notify::tell(self, false)).await.or_else(only_io)?;
+                }
+                let result = self.dispatch(&tag, body).await;
+                if changes_names {
+                    notify::forget_own(self).or_else(only_io)?;
+                }
+                result
             }
             Err(fail) => Err(fail),
         };
@@ -309,7 +353,27 @@ impl Session {
 
     /// Tells what changed in the open mailbox.
     pub(crate) fn tell(&mut self, expunges: bool) {
+        match self.notify.as_ref().map(|notify| notify.selected) {
+            None | Some(Wanted { messages: true, flags: true, .. }) => self.tell_own(expunges),
+            // RFC 5465 §3.1: what was not asked for is not told, and the mailbox stays as the client knows it.
+            Some(Wanted { messages: false, .. }) => {}
+            Some(_) => self.tell_showing(expunges, |_| (true, Show::Nothing)),
+        }
+    }
+
+    /// Tells what the session itself changed, whatever NOTIFY asked for, and what others did till now with it.
+    pub(crate) fn tell_own(&mut self, expunges: bool) {
         self.tell_showing(expunges, |_| (true, Show::Flags));
+    }
+
+    /// Something that no command asked for is done by NOTIFY's row.
+    pub(crate) fn by_notify(&mut self) -> Option<&'static Row> {
+        std::mem::replace(&mut self.row, table::find("NOTIFY"))
+    }
+
+    /// Back to the command's row.
+    pub(crate) const fn by_row(&mut self, row: Option<&'static Row>) {
+        self.row = row;
     }
 
     /// As [`Self::tell`], choosing how each changed message is shown.
@@ -328,6 +392,9 @@ impl Session {
         }
         let before = Arc::clone(&selected.picture);
         selected.tell(&mut self.wire.out, self.enabled, expunges, show);
+        if self.notify.as_ref().is_some_and(|notify| notify.fetches()) && selected.picture.uid_next > before.uid_next {
+            selected.new_from.get_or_insert(before.uid_next);
+        }
         context::update(self, &before);
     }
 
@@ -564,6 +631,7 @@ impl Session {
             CommandBody::ESearch { sources, search } => {
                 Box::pin(command::esearch::run(self, tag, sources, search)).await
             }
+            CommandBody::Notify(set) => command::notify::run(self, set),
             CommandBody::CancelUpdate(tags) => command::context::cancel(self, &tags),
             CommandBody::UidBatches { size, range } => command::context::batches(self, tag, size, range),
             CommandBody::Sort { uid, criteria, search } => {
@@ -600,6 +668,17 @@ impl Session {
             }
             CommandBody::Compress { mechanism } => command::compress::run(self, &mechanism),
             CommandBody::Unauthenticate => Ok(command::unauthenticate::run(self)),
+        }
+    }
+}
+
+/// What NOTIFY cannot tell is no reason for a command to fail; a stream that failed is.
+fn only_io(fail: Fail) -> io::Result<()> {
+    match fail {
+        Fail::Io(error) => Err(error),
+        fail => {
+            debug!(%fail, "changes could not be told");
+            Ok(())
         }
     }
 }

@@ -78,6 +78,8 @@ pub struct Selected {
     pub current: watch::Receiver<Arc<Snapshot>>,
     /// RFC 9051 §6.4.4.1: `$`; UIDs, rising.
     pub saved: Vec<Uid>,
+    /// RFC 5465 §5.2: the first of the new messages that are still to be fetched for NOTIFY.
+    pub new_from: Option<Uid>,
     /// RFC 5267 §4.3: searches whose results are kept up to date.
     pub contexts: Vec<Context>,
     /// Keywords that the client was told of by FLAGS.

@@ -105,6 +105,9 @@ const READ: Need = Actions(&[Action::FetchMetadata, Action::FetchContent, Action
 
 const REPLACE: Need = Actions(&[Action::List, Action::Append, Action::Expunge, Action::FetchContent]);
 
+const NOTIFY: Need =
+    Actions(&[Action::List, Action::Status, Action::FetchMetadata, Action::FetchContent, Action::Store]);
+
 /// Every command.
 pub const ROWS: &[Row] = &[
     row("CAPABILITY", States::ANY, All, &["IMAP4rev1", "IMAP4rev2"], SESSION, "RFC 9051 §6.1.1"),
@@ -228,6 +231,7 @@ pub const ROWS: &[Row] = &[
         Actions(&[Action::List, Action::Search]),
         "RFC 7377 §2",
     ),
+    row("NOTIFY", States::AUTHENTICATED, Nothing, &["NOTIFY"], NOTIFY, "RFC 5465 §3.1"),
     row("CANCELUPDATE", States::SELECTED, All, &[], SESSION, "RFC 5267 §4.3.5"),
     row("UIDBATCHES", States::SELECTED, All, &["UIDBATCHES"], SESSION, "RFC 10022 §3"),
     row(
@@ -484,6 +488,7 @@ mod tests {
             "ESEARCH IN (personal) ALL",
             "CANCELUPDATE \"a\"",
             "UIDBATCHES 500",
+            "NOTIFY NONE",
             "SORT (DATE) UTF-8 ALL",
             "UID SORT (DATE) UTF-8 ALL",
             "THREAD REFERENCES UTF-8 ALL",

@@ -264,11 +264,13 @@ impl Committer {
             // The log has it: the rebuild before the next group brings it back. Views follow now all the same.
             engine.rows.fail(&error);
         }
+        let watched = engine.watches.among(rows.keys());
         rows.into_iter().for_each(|(key, value)| self.cache.put(key, value));
         if shares {
             engine.forget_sharing();
         }
         engine.views.publish(std::mem::take(&mut pending.views));
+        engine.watches.wake(&watched);
         let mut progress = engine.progress.lock();
         progress.applied = position;
         progress.unflushed = progress.unflushed.saturating_add(bytes);

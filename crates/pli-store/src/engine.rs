@@ -34,6 +34,7 @@ use crate::search::SearchCache;
 use crate::sharing::SharingCache;
 use crate::store::IndexEngine;
 use crate::views::Views;
+use crate::watches::Watches;
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -76,6 +77,7 @@ pub(crate) struct Engine {
     /// read that must fit each other.
     pub(crate) apply: RwLock<()>,
     pub(crate) views: Views,
+    pub(crate) watches: Watches,
     pub(crate) queue: CommitQueue,
     pub(crate) compressors: Compressors,
     pub(crate) decompressors: Decompressors,
@@ -164,6 +166,7 @@ impl Engine {
             rows: parts.rows,
             apply: RwLock::new(()),
             views: Views::default(),
+            watches: Watches::default(),
             queue: CommitQueue::new(),
             compressors: Compressors::default(),
             decompressors: Decompressors::default(),

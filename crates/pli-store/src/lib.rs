@@ -58,6 +58,7 @@ mod txn;
 mod verify;
 mod view;
 mod views;
+mod watches;
 
 pub use body::Prepared;
 pub use compact::{Compacted, Compaction};

@@ -264,6 +264,7 @@ impl Basket {
                 // RFC 8508 §4.3: before the EXPUNGE.
                 let code = Code::AppendUid { validity: appended.uid_validity, uids: &appended.uids };
                 session.wire.out.untagged(Status::Ok, Some(code), "Replacement is there");
+                session.tell_own(true);
                 return Ok(Reply::ok("REPLACE done"));
             }
             (Some(_), _) => return Err(Fail::Bad("REPLACE takes one message")),

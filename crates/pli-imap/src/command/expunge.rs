@@ -25,7 +25,7 @@ pub async fn run(session: &mut Session, uids: Option<MessageSet>) -> Result<Repl
     let permit = session.admit_on(Action::Expunge, &open)?;
     session.store().expunge(permit, open.mailbox, only).await?;
     // What is gone is told before the tagged answer, by this row's `Tells::All`.
-    session.tell(true);
+    session.tell_own(true);
     if lowest.is_some() {
         return Ok(session.limited("Expunged", lowest));
     }

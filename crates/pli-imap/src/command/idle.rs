@@ -5,8 +5,8 @@ use std::time::Duration;
 use pli_imap_proto::Status;
 
 use crate::fail::{Fail, Reply};
+use crate::notify;
 use crate::session::{AUTOLOGOUT, ENDED, SHUTDOWN, Session, Wait};
-use crate::state::State;
 use crate::wire::Step;
 
 /// What woke the session.
@@ -25,7 +25,12 @@ pub async fn run(session: &mut Session) -> Result<Reply, Fail> {
     let keep_alive = Duration::from_secs(if config.keepalive_s == 0 { u64::MAX / 4 } else { config.keepalive_s });
     let begun = clock.monotonic();
     loop {
-        session.tell(true);
+        if session.notify.is_some() {
+            // RFC 5465 §4: exactly what NOTIFY asked for.
+            notify::tell(session, true).await?;
+        } else {
+            session.tell(true);
+        }
         session.wire.flush().await?;
         match session.wire.step() {
             Step::Line(line) if line.trim_ascii().eq_ignore_ascii_case(b"DONE") => {
@@ -53,21 +58,7 @@ async fn end(session: &mut Session, text: &'static str) -> Result<Reply, Fail> {
 }
 
 async fn wake(session: &mut Session, limit: Duration, keep_alive: Duration) -> Result<Woken, Fail> {
-    // A receiver of its own: the state cannot be borrowed while the stream is read.
-    let mut changes = match &session.state {
-        State::Selected { selected, .. } => Some(selected.current.clone()),
-        _ => None,
-    };
-    let changed = async {
-        let changed = match &mut changes {
-            Some(changes) => changes.changed().await.is_ok(),
-            None => false,
-        };
-        if !changed {
-            // No mailbox, or a mailbox that is gone: nothing to wait for.
-            std::future::pending::<()>().await;
-        }
-    };
+    let changed = notify::changed(session);
     tokio::select! {
         waited = session.wait(limit) => Ok(Woken::Wait(waited?)),
         () = changed => Ok(Woken::Changed),

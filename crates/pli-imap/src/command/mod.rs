@@ -22,6 +22,7 @@ pub mod logout;
 pub mod metadata;
 pub mod r#move;
 pub mod namespace;
+pub mod notify;
 pub mod quota;
 pub mod rename;
 pub mod search;

@@ -29,6 +29,6 @@ pub async fn run(session: &mut Session, uid: bool, set: &MessageSet, name: &Mail
         let (validity, from, to) = split(moved);
         session.wire.out.untagged(Status::Ok, Some(Code::CopyUid { validity, from: &from, to: &to }), "Moved");
     }
-    session.tell(true);
+    session.tell_own(true);
     Ok(Reply::ok("MOVE done"))
 }

@@ -66,6 +66,7 @@ pub async fn run(
         _view: view,
         current,
         saved: Vec::new(),
+        new_from: None,
         contexts: Vec::new(),
     };
     write_mailbox(session, &mailbox, &selected);

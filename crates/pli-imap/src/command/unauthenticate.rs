@@ -15,6 +15,8 @@ pub fn run(session: &mut Session) -> Reply {
     session.info = Arc::new(SessionInfo { actor: Actor::Anonymous, ..SessionInfo::clone(&session.info) });
     session.state = State::NotAuthenticated { failures: 0 };
     session.enabled = Enabled::default();
+    session.notify = None;
+    session.wire.out.set_uid_only(false);
     session.counts = Counts::default();
     session.began = session.service.clock.monotonic();
     session.wire.out.set_utf8(false);
