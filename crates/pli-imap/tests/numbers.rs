@@ -53,10 +53,13 @@ impl Picture {
     }
 
     fn fetched(&mut self, number: usize, line: &str) {
-        let Some(uid) = line.split("UID ").nth(1) else { return };
-        let uid: u32 = uid.split([' ', ')']).next().unwrap().parse().unwrap();
-        let known = self.uids[number - 1].get_or_insert(uid);
-        assert_eq!(*known, uid, "message {number} is another one: {line}");
+        let known = &mut self.uids[number - 1];
+        if let Some(uid) = line.split("UID ").nth(1) {
+            let uid: u32 = uid.split([' ', ')']).next().unwrap().parse().unwrap();
+            assert_eq!(*known.get_or_insert(uid), uid, "message {number} is another one: {line}");
+        }
+        // The answer to STORE names the message by its number alone.
+        let Some(uid) = *known else { return };
         if let Some(flags) = line.split("FLAGS (").nth(1) {
             let flags = flags.split(')').next().unwrap().split_ascii_whitespace().map(str::to_owned).collect();
             self.flags.insert(uid, flags);
@@ -127,6 +130,20 @@ async fn act(client: &mut Client, picture: &mut Picture, dice: &mut Dice, n: u32
         let asked = command.split(['(', ')']).nth(1).unwrap();
         flags.extend(asked.split(' ').map(str::to_owned));
     }
+}
+
+#[tokio::test]
+async fn a_picture_hears_of_flags_by_number() {
+    let server = server().await;
+    let mut client = server.inbox().await;
+    client.append("INBOX", "", &message("one")).await;
+    let mut picture = Picture::default();
+    picture.hear("* 1 EXISTS\r\n");
+    picture.hear(&client.ok("FETCH 1 (UID FLAGS)").await);
+    let text = client.ok("STORE 1 +FLAGS (\\Deleted)").await;
+    assert!(text.starts_with("* 1 FETCH (FLAGS (\\Deleted))\r\n"), "{text}");
+    picture.hear(&text);
+    assert_eq!(picture.flags, BTreeMap::from([(1, BTreeSet::from([String::from("\\Deleted")]))]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
