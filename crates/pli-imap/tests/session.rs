@@ -148,6 +148,18 @@ async fn store_echoes_and_silent_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_store_tells_what_another_changed_with_its_uid() {
+    let server = server().await;
+    let mut one = server.inbox().await;
+    one.append("INBOX", "", &message("one")).await;
+    let mut two = server.inbox().await;
+    one.ok("STORE 1 +FLAGS (\\Deleted)").await;
+    // RFC 9051 §7.5.2: it did not ask for this answer.
+    let text = two.ok("STORE 1 +FLAGS.SILENT (\\Answered)").await;
+    assert!(text.starts_with("* 1 FETCH (UID 1 FLAGS (\\Answered \\Deleted))\r\n"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_comes_too_late_is_modified() {
     let server = server().await;
     let mut client = server.inbox().await;

@@ -126,9 +126,12 @@ async fn echo(
             (true, Show::Flags)
         } else if change.silent && expected(entry) {
             (uid, Show::ModSeq)
+        } else if change.silent {
+            // RFC 9051 §7.5.2: nobody asked for this answer, so it has the UID.
+            (true, Show::Flags)
         } else {
             // Written below, in the order of the set, whether they changed or not.
-            (uid, if change.silent { Show::Flags } else { Show::Nothing })
+            (uid, Show::Nothing)
         }
     });
     if change.silent {
