@@ -31,12 +31,32 @@ fn bodies(server: &Server) -> Vec<(u64, u64)> {
     found
 }
 
-/// Flips a bit of a body's payload, `from_end` bytes before its end.
+/// Bytes of a frame's payload before its summary: the head's 56, the chunk table, the chunks.
+fn before_summary(server: &Server, (start, length): (u64, u64)) -> u64 {
+    let file = std::fs::File::open(server.segment()).unwrap();
+    let mut payload = vec![0; length as usize];
+    file.read_exact_at(&mut payload, start).unwrap();
+    let word = |at: usize| u64::from(u32::from_be_bytes(payload[at..at + 4].try_into().unwrap()));
+    let count = word(4);
+    56 + 8 * count + (0..count).map(|chunk| word(56 + 8 * chunk as usize)).sum::<u64>()
+}
+
+/// Flips a bit of a body's last chunk, `from_end` bytes before its end.
 fn flip(server: &Server, body: usize, from_end: u64) {
     let (start, length) = bodies(server)[body];
+    flip_at(server, start + before_summary(server, (start, length)) - 1 - from_end);
+}
+
+/// Flips a bit of the summary at the end of a body's frame.
+fn flip_summary(server: &Server, body: usize) {
+    let (start, length) = bodies(server)[body];
+    assert!(before_summary(server, (start, length)) < length, "no summary");
+    flip_at(server, start + length - 1);
+}
+
+fn flip_at(server: &Server, at: u64) {
     let file = std::fs::OpenOptions::new().read(true).write(true).open(server.segment()).unwrap();
     let mut byte = [0];
-    let at = start + length - 1 - from_end;
     file.read_exact_at(&mut byte, at).unwrap();
     file.write_all_at(&[byte[0] ^ 4], at).unwrap();
 }
@@ -194,11 +214,7 @@ async fn damage_in_the_midst_of_a_long_message_leaves_a_hole() {
 async fn a_damaged_summary_is_made_again_from_the_message() {
     let server = server().await;
     let mut client = five(&server).await;
-    let (key, value) = body_row(&server, 3);
-    // The summary is the row's end.
-    let mut bad = value.clone();
-    *bad.last_mut().unwrap() ^= 1;
-    server.store.plant_row(&key, Some(bad), true).await.unwrap();
+    flip_summary(&server, 2);
     let text = client.ok("FETCH 1:* (ENVELOPE BODYSTRUCTURE)").await;
     assert_eq!(text.matches(" FETCH (").count(), 5, "{text}");
     assert!(text.contains("\"m3\"") && !text.contains("unreadable"), "{text}");

@@ -473,7 +473,10 @@ async fn hostile_messages_are_kept_and_read() {
         .await;
     assert_eq!(text.matches(" FETCH (").count(), 5, "{}", &text[..500]);
     assert!(client.ok("FETCH 1 BODY.PEEK[]").await.contains(&header));
-    assert!(client.ok("FETCH 3 BODY.PEEK[]").await.contains("a\0b"));
+    // RFC 9051 §4.3: no literal holds NUL; literal8 does, and has the very bytes.
+    assert!(client.ok("FETCH 3 BINARY.PEEK[]").await.contains("a\0b"));
+    let literal = client.ok("FETCH 3 BODY.PEEK[]").await;
+    assert!(literal.contains("BODY[] {21}") && !literal.contains('\0'), "{literal}");
     assert!(client.ok("SEARCH SUBJECT big").await.starts_with("* SEARCH 1\r\n"));
 }
 
