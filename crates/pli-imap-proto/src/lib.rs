@@ -24,6 +24,7 @@ mod filter;
 mod framer;
 pub mod limits;
 mod list;
+mod listing;
 mod metadata;
 mod notify;
 mod number;
