@@ -59,10 +59,16 @@ fn compare(place: &str, before: &Value, now: &Value, found: &mut Vec<String>) {
     }
 }
 
+fn without_mailbox_limit(line: &str) -> String {
+    line.find(" MAILBOX ").map_or_else(|| line.to_owned(), |at| format!("{})", &line[..at]))
+}
+
 fn account_seen(instance: &Instance, account: &Account) -> Value {
     let mut imap = Imap::login(instance, account).unwrap();
     imap.ok("ENABLE QRESYNC").unwrap();
-    let quota = lines(&imap.ok("GETQUOTAROOT INBOX").unwrap());
+    // What the store holds. The limit on mailboxes is the configuration's, and earlier programs did not tell it.
+    let told = lines(&imap.ok("GETQUOTAROOT INBOX").unwrap());
+    let quota: Vec<String> = told.into_iter().map(|line| without_mailbox_limit(&line)).collect();
     let subscribed = listed(&imap.ok("LIST (SUBSCRIBED) \"\" \"*\"").unwrap());
     let mut mailboxes = Map::new();
     let all = listed(&imap.ok("LIST \"\" \"*\"").unwrap());
