@@ -81,11 +81,11 @@ fn bound_and_unbound_over_imap_and_submission() {
     next(&mut wire);
     wire.line("EHLO client.example").unwrap();
     let offer = next(&mut wire);
-    assert!(offer.contains("AUTH PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS"), "{offer}");
+    assert!(offer.contains("AUTH PLAIN LOGIN SCRAM-SHA-256") && !offer.contains("PLUS"), "{offer}");
     let last = run(&mut wire, "AUTH SCRAM-SHA-256", "334 ", &wrong, "n,,", &[]);
     assert!(last.starts_with("535"), "{last}");
-    let binding = wire.binding();
-    let last = run(&mut wire, &format!("AUTH {plus}"), "334 ", &account, "p=tls-exporter,,", &binding);
+    // Nothing bound is offered here, so a client that could bind says so and gets in.
+    let last = run(&mut wire, "AUTH SCRAM-SHA-256", "334 ", &account, "y,,", &[]);
     assert!(last.starts_with("235"), "{last}");
 }
 

@@ -20,6 +20,10 @@ use crate::reply::Reply;
 use crate::transaction::{Asker, Transaction, lost};
 use crate::{Role, SmtpConfig, SmtpService};
 
+/// Submission offers no SCRAM with channel binding: clients over GNU SASL, neomutt among them, choose it of any list, know
+/// no tls-exporter, and then do not send at all. IMAP offers it.
+const NO_BINDING: Option<[u8; 32]> = None;
+
 /// How a session came to its end.
 type End = Result<(), io::Error>;
 
@@ -94,7 +98,7 @@ impl<'a> Shell<'a> {
             tls: tls.is_some(),
         });
         let addresses = connection.client_addresses();
-        session.set_terms(service.gate.terms(connection.binding(), !addresses.is_empty()));
+        session.set_terms(service.gate.terms(NO_BINDING, !addresses.is_empty()));
         let info = Arc::new(SessionInfo {
             id: SessionId(service.random.next_u64()),
             protocol: match role {
@@ -264,7 +268,7 @@ impl<'a> Shell<'a> {
         };
         self.info = Arc::new(SessionInfo { tls: connection.tls(), client: None, ..SessionInfo::clone(&self.info) });
         self.addresses = connection.client_addresses();
-        self.session.set_terms(self.service.gate.terms(connection.binding(), !self.addresses.is_empty()));
+        self.session.set_terms(self.service.gate.terms(NO_BINDING, !self.addresses.is_empty()));
         self.connection = Some(connection);
         self.transaction = None;
         self.session.tls_started();
