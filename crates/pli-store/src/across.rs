@@ -46,7 +46,7 @@ impl Store {
     /// Seals the keys of messages for another account. Only who can open them can do so.
     fn reseal(&self, permit: &Permit, from: End, keys: &Opened, uids: &[Uid], to: End) -> Result<Vec<Resealed>> {
         let engine = self.engine();
-        let public = engine.delivery_key(to.account, engine.now())?;
+        let now = engine.now();
         let reader = Reader {
             engine,
             account: from.account,
@@ -64,7 +64,7 @@ impl Store {
             let message: Option<MessageRow> = engine.rows.load(&keys::message(from.account, entry.email))?;
             let Some(message) = message else { continue };
             let key = reader.message_key(keys, entry.email, &message)?;
-            let wrap = public.seal(&key, &wrap_aad(engine.keys.id, to.account, message.body))?;
+            let wrap = engine.seal_for(to.account, now, &key, &wrap_aad(engine.keys.id, to.account, message.body))?;
             resealed.push(Resealed { uid: entry.uid, email: entry.email, wrap });
         }
         Ok(resealed)

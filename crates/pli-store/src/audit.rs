@@ -21,17 +21,18 @@ pub(crate) struct AuditRow {
     pub(crate) sealed: Option<Vec<u8>>,
 }
 
-/// The leaf that a sealed event's bytes give.
-fn leaf_of(sealed: &[u8]) -> Option<Vec<u8>> {
-    SealedEvent::from_bytes(sealed.to_vec()).ok().map(|event| event.leaf().encode().to_vec())
+impl AuditRow {
+    /// The row of an event: its leaf is what the event's bytes give.
+    fn of(event: SealedEvent) -> Self {
+        Self { leaf: event.leaf().encode().to_vec(), sealed: Some(event.into_bytes()) }
+    }
 }
 
 impl Row for AuditRow {
     const NAME: &'static str = "audit entry";
     fn encode(&self) -> Vec<u8> {
-        // As long as the event is there its leaf can be made of it, and does not stand beside it.
-        let whole = self.sealed.as_deref().filter(|sealed| leaf_of(sealed).as_ref() == Some(&self.leaf));
-        match whole {
+        match &self.sealed {
+            // As long as the event is there its leaf is made of it, and does not stand beside it.
             Some(sealed) => {
                 let mut w = Writer::new(2);
                 w.raw(sealed);
@@ -39,16 +40,14 @@ impl Row for AuditRow {
             }
             None => {
                 let mut w = Writer::new(1);
-                w.bytes(&self.leaf).option(self.sealed.as_deref(), |w, v| {
-                    w.bytes(v);
-                });
+                w.bytes(&self.leaf).option(None::<&[u8]>, |_, _| {});
                 w.done()
             }
         }
     }
     fn decode(bytes: &[u8]) -> Option<Self> {
         if let Some((2, sealed)) = bytes.split_first().map(|(version, rest)| (*version, rest)) {
-            return Some(Self { leaf: leaf_of(sealed)?, sealed: Some(sealed.to_vec()) });
+            return SealedEvent::from_bytes(sealed.to_vec()).ok().map(Self::of);
         }
         let mut r = Reader::versioned(bytes, 1)?;
         let row = Self { leaf: r.bytes()?.to_vec(), sealed: r.option(|r| r.bytes().map(<[u8]>::to_vec))? };
@@ -216,9 +215,7 @@ impl AuditLog {
         for mut event in std::mem::take(&mut pending.events) {
             event.sequence = grown.tree.size();
             let key = log_keys.get_or_make(event.key_id(), rows, store, pending, &mut grown.made)?;
-            let sealed = seal(&key, &event)?;
-            let leaf = sealed.leaf().encode().to_vec();
-            let row = AuditRow { leaf, sealed: Some(sealed.into_bytes()) };
+            let row = AuditRow::of(seal(&key, &event)?);
             pending.rows.insert(keys::audit_entry(event.sequence), Some(Bytes::from(row.encode())));
             for tile in grown.tree.append(leaf_hash(&row.leaf)) {
                 let key = keys::audit_tile(tile.id.level, tile.id.index);

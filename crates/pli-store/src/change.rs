@@ -234,8 +234,7 @@ impl Store {
         let account = owner(&permit, &[Action::Append], Some(mailbox))?;
         let engine = self.engine();
         let now = engine.now();
-        let public = engine.delivery_key(account, now)?;
-        let epoch = public.epoch();
+        let epoch = engine.delivery_key(account, now)?.epoch();
         let secret = match keys {
             Some(keys) => Some(keys.epoch(now, epoch, &|epoch| engine.epoch_blob(account, epoch).ok().flatten())?),
             None => None,
@@ -248,7 +247,7 @@ impl Store {
             let aad = wrap_aad(engine.keys.id, account, message.prepared.body);
             let wrap = match &secret {
                 Some(secret) => KeyWrap::Wrapped { epoch, bytes: secret.wrap_key(&message.prepared.key, &aad)? },
-                None => public.seal(&message.prepared.key, &aad)?,
+                None => engine.seal_for(account, now, &message.prepared.key, &aad)?,
             };
             seen.push(by.filter(&mut message.flags));
             entries.push(NewEntry {
