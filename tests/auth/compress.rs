@@ -1,6 +1,6 @@
 //! COMPRESS=DEFLATE and UNAUTHENTICATE.
 
-use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use pli_tests::{Instance, Wire};
 
 use crate::{command, login, next};
@@ -11,6 +11,8 @@ struct Deflated {
     deflate: Compress,
     inflate: Decompress,
     buffer: Vec<u8>,
+    /// The server's last block has come.
+    ended: bool,
 }
 
 impl Deflated {
@@ -20,6 +22,7 @@ impl Deflated {
             deflate: Compress::new(Compression::fast(), false),
             inflate: Decompress::new(false),
             buffer: Vec::new(),
+            ended: false,
         }
     }
     fn send(&mut self, text: &[u8], flush: FlushCompress) {
@@ -33,16 +36,21 @@ impl Deflated {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
                 return String::from_utf8(line).unwrap();
             }
-            let came = self.wire.some();
-            assert!(!came.is_empty(), "the server closed");
-            let mut at = 0;
-            while at < came.len() {
-                let mut out = Vec::with_capacity(1 << 16);
-                let before = self.inflate.total_in();
-                self.inflate.decompress_vec(&came[at..], &mut out, FlushDecompress::Sync).unwrap();
-                at += (self.inflate.total_in() - before) as usize;
-                self.buffer.extend_from_slice(&out);
-            }
+            self.inflate_some();
+        }
+    }
+    fn inflate_some(&mut self) {
+        let came = self.wire.some();
+        assert!(!came.is_empty(), "the server closed");
+        let mut at = 0;
+        while at < came.len() {
+            assert!(!self.ended, "more came behind the last block");
+            let mut out = Vec::with_capacity(1 << 16);
+            let before = self.inflate.total_in();
+            let status = self.inflate.decompress_vec(&came[at..], &mut out, FlushDecompress::Sync).unwrap();
+            at += (self.inflate.total_in() - before) as usize;
+            self.buffer.extend_from_slice(&out);
+            self.ended = status == Status::StreamEnd;
         }
     }
     fn tagged(&mut self, tag: &str) -> String {
@@ -52,6 +60,15 @@ impl Deflated {
                 return line;
             }
         }
+    }
+    /// The connection without compression, once the server's last block has come: it may come by itself.
+    fn ended(mut self) -> Wire {
+        assert!(self.buffer.is_empty());
+        while !self.ended {
+            self.inflate_some();
+        }
+        assert!(self.buffer.is_empty(), "the last block is empty");
+        self.wire
     }
 }
 
@@ -110,9 +127,8 @@ fn unauthenticate_begins_again() {
     let mut session = Deflated::new(wire);
     session.send(b"b UNAUTHENTICATE\r\n", FlushCompress::Finish);
     assert!(session.tagged("b").starts_with("b OK"));
-    let mut wire = session.wire;
-    let words = format!("c LOGIN {} {}", account.address, account.password);
-    let answer = command(&mut wire, "c", words.strip_prefix("c ").unwrap());
+    let mut wire = session.ended();
+    let answer = command(&mut wire, "c", &format!("LOGIN {} {}", account.address, account.password));
     assert!(answer.starts_with("c OK"), "{answer}");
     assert!(command(&mut wire, "d", "COMPRESS DEFLATE").starts_with("d OK"), "and may be compressed again");
 }
