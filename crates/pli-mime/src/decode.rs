@@ -2,19 +2,24 @@
 
 use std::borrow::Cow;
 
-use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use memchr::memmem;
+
+use crate::utf7;
 
 /// Bytes in a named charset as UTF-8. An unknown name, or none, is UTF-8 where the bytes are, else windows-1252.
 #[must_use]
 pub fn charset_to_utf8<'a>(charset: Option<&[u8]>, bytes: &'a [u8]) -> Cow<'a, str> {
     // RFC 2231 §5: a language may follow the charset.
-    let label = charset.map(|label| label.split(|b| *b == b'*').next().unwrap_or_default());
-    let encoding = label.and_then(Encoding::for_label);
-    match encoding {
+    let label = charset.map(|label| label.split(|b| *b == b'*').next().unwrap_or_default().trim_ascii());
+    // What browsers refuse to decode (ISO-2022-KR, HZ) is shown as its bytes are, not as one sign for all of it.
+    match label.and_then(Encoding::for_label_no_replacement) {
         // What says ASCII or Latin-1 and is UTF-8 all the same is common, and never by accident.
         Some(encoding) if encoding == UTF_8 || encoding == WINDOWS_1252 => guess(bytes),
+        // RFC 2781 §4.3: a byte order mark says which.
+        Some(encoding) if encoding == UTF_16LE || encoding == UTF_16BE => encoding.decode(bytes).0,
         Some(encoding) => encoding.decode_without_bom_handling(bytes).0,
+        None if label.is_some_and(utf7::is_label) && bytes.is_ascii() => Cow::Owned(utf7::decode(bytes)),
         None => guess(bytes),
     }
 }
@@ -80,7 +85,7 @@ fn base64(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-const fn hex(byte: u8) -> Option<u8> {
+pub(crate) const fn hex(byte: u8) -> Option<u8> {
     match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'A'..=b'F' => Some(byte - b'A' + 10),
@@ -214,6 +219,8 @@ mod tests {
         assert_eq!(decode_words(b"=?iso-8859-1?Q?=E9t=E9?="), "été");
         assert_eq!(decode_words(b"=?iso-2022-jp?B?GyRCRnxLXBsoQg==?="), "日本");
         assert_eq!(decode_words("déjà".as_bytes()), "déjà");
+        assert_eq!(decode_words(b"=?utf-7?Q?R+AOk-union_=26_th+AOk-?="), "Réunion & thé");
+        assert_eq!(decode_words(b"=?unicode-1-1-utf-7?B?UitBT2stdW5pb24=?="), "Réunion");
         assert_eq!(decode_words(b"d\xe9j\xe0"), "déjà");
         assert_eq!(decode_words(b"=?broken =?x?y?z?="), "=?broken =?x?y?z?=");
     }
@@ -224,6 +231,11 @@ mod tests {
         assert_eq!(charset_to_utf8(Some(b"no-such"), b"\xe9"), "é");
         assert_eq!(charset_to_utf8(Some(b"us-ascii"), "é".as_bytes()), "é");
         assert_eq!(charset_to_utf8(None, b"plain"), "plain");
+        assert_eq!(charset_to_utf8(Some(b"utf-16"), b"\xff\xfea\0\xe9\0"), "aé");
+        assert_eq!(charset_to_utf8(Some(b"utf-16"), b"\xfe\xff\0a\0\xe9"), "aé");
+        assert_eq!(charset_to_utf8(Some(b"iso-2022-kr"), b"\x1b$)Cplain"), "\x1b$)Cplain");
+        assert_eq!(charset_to_utf8(Some(b"UTF-7"), b"R+AOk-union"), "Réunion");
+        assert_eq!(charset_to_utf8(Some(b"utf-7"), "été".as_bytes()), "été", "what is not ASCII is no UTF-7");
         assert_eq!(charset_to_utf8(Some(b"utf-8"), b"\xd0\xbf\xd1\x80\xd0"), "пр\u{fffd}");
         assert_eq!(charset_to_utf8(Some(b"utf-8"), b"d\xe9j\xe0 vu"), "déjà vu");
     }

@@ -30,6 +30,7 @@ mod scan;
 mod search;
 mod section;
 mod summary;
+mod utf7;
 
 pub use address::{MailAddress, addresses};
 pub use codec::{DecodeError, FORMAT_VERSION};

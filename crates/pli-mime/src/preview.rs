@@ -23,7 +23,7 @@ pub(crate) fn preview(raw: &[u8], summary: &Summary, chars_max: usize) -> String
     let bytes = part.body_range().slice(raw);
     let bytes = bytes.get(..bytes.len().min(PREVIEW_BYTES_MAX)).unwrap_or_default();
     let decoded = transfer_decode(bytes, part.encoding());
-    let text = charset_to_utf8(part.param("charset"), &decoded);
+    let text = charset_to_utf8(part.charset().as_deref(), &decoded);
     let text = if part.is("text", "html") { html_to_text(&text).into() } else { text };
     let mut out = String::with_capacity(chars_max);
     let mut chars = 0;

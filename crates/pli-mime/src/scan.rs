@@ -4,7 +4,6 @@ use memchr::{memchr_iter, memmem};
 
 use crate::address::{MailAddress, addresses};
 use crate::date::parse_date;
-use crate::decode::decode_words;
 use crate::header::{HeaderField, header_end, header_fields, line_end, unfold};
 use crate::limits::Limits;
 use crate::param::{self, Parametrised};
@@ -291,7 +290,9 @@ impl<'a> Scan<'a> {
             if part.kind() == PartKind::Multipart {
                 continue;
             }
-            let named = file_name(part.disposition_params(), "filename").or_else(|| file_name(part.params(), "name"));
+            let named = param::joined(part.disposition_params(), "filename")
+                .or_else(|| param::joined(part.params(), "name"))
+                .map(|name| name.text());
             let attached = part.disposition().is_some_and(|d| d.eq_ignore_ascii_case(b"attachment"));
             match named {
                 Some(name) => names.push(name),
@@ -353,10 +354,10 @@ fn split_type<'p>(parsed: &Parametrised<'p>, digest: bool) -> (&'p [u8], &'p [u8
 
 fn kind_of(media: &[u8], sub: &[u8], parsed: &Parametrised<'_>, encoding: Option<&[u8]>) -> Typed {
     if media.eq_ignore_ascii_case(b"multipart") {
-        let boundary = parsed.params.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"boundary"));
         // RFC 2046 §5.1.1: 1 to 70 characters; longer ones exist.
-        let boundary =
-            boundary.map(|(_, value)| value.trim_ascii_end().to_vec()).filter(|b| !b.is_empty() && b.len() <= 512);
+        let boundary = param::joined(parsed.pairs(), "boundary")
+            .map(|found| found.bytes.trim_ascii_end().to_vec())
+            .filter(|b| !b.is_empty() && b.len() <= 512);
         // Without a boundary there are no parts: an empty one splits into none.
         return Typed::Multipart {
             boundary: boundary.unwrap_or_default(),
@@ -432,63 +433,4 @@ fn blank_line(block: &[u8]) -> Option<&[u8]> {
         .into_iter()
         .find(|end| block.ends_with(end.as_bytes()))
         .map(|end| if end.ends_with("\r\n") { &b"\r\n"[..] } else { &b"\n"[..] })
-}
-
-/// A file name from parameters: RFC 2231 continuations and charsets, or encoded words as senders write them.
-fn file_name<'p>(params: impl Iterator<Item = (&'p [u8], &'p [u8])>, name: &str) -> Option<String> {
-    let mut plain = None;
-    let mut pieces: Vec<(u32, bool, &[u8])> = Vec::new();
-    for (key, value) in params {
-        if key.eq_ignore_ascii_case(name.as_bytes()) {
-            plain.get_or_insert(value);
-            continue;
-        }
-        let Some(rest) =
-            key.get(..name.len()).filter(|k| k.eq_ignore_ascii_case(name.as_bytes())).and(key.get(name.len()..))
-        else {
-            continue;
-        };
-        let Some(rest) = rest.strip_prefix(b"*") else { continue };
-        let (number, extended) = rest.strip_suffix(b"*").map_or((rest, rest.is_empty()), |number| (number, true));
-        let number = std::str::from_utf8(number).ok().and_then(|n| if n.is_empty() { Some(0) } else { n.parse().ok() });
-        if let Some(number) = number {
-            pieces.push((number, extended, value));
-        }
-    }
-    if pieces.is_empty() {
-        return plain.map(decode_words);
-    }
-    pieces.sort_by_key(|(number, ..)| *number);
-    let mut charset: Option<&[u8]> = None;
-    let mut bytes = Vec::new();
-    for (position, (_, extended, value)) in pieces.iter().enumerate() {
-        let mut value = *value;
-        if position == 0 && *extended {
-            // RFC 2231 §4: charset'language'text
-            let mut three = value.splitn(3, |b| *b == b'\'');
-            if let (Some(set), Some(_), Some(text)) = (three.next(), three.next(), three.next()) {
-                charset = Some(set);
-                value = text;
-            }
-        }
-        if *extended { percent(value, &mut bytes) } else { bytes.extend_from_slice(value) }
-    }
-    Some(crate::decode::charset_to_utf8(charset, &bytes).into_owned())
-}
-
-fn percent(value: &[u8], out: &mut Vec<u8>) {
-    let mut at = 0;
-    while let Some(byte) = value.get(at) {
-        let pair = value.get(at + 1..at + 3).and_then(|p| std::str::from_utf8(p).ok());
-        match pair.and_then(|p| u8::from_str_radix(p, 16).ok()) {
-            Some(decoded) if *byte == b'%' => {
-                out.push(decoded);
-                at += 3;
-            }
-            _ => {
-                out.push(*byte);
-                at += 1;
-            }
-        }
-    }
 }

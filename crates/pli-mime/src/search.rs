@@ -46,7 +46,7 @@ fn is_text(part: PartRef<'_>) -> bool {
 
 fn text_of(raw: &[u8], part: PartRef<'_>) -> String {
     let bytes = transfer_decode(part.body_range().slice(raw), part.encoding());
-    let text = charset_to_utf8(part.param("charset"), &bytes);
+    let text = charset_to_utf8(part.charset().as_deref(), &bytes);
     if part.is("text", "html") { html_to_text(&text) } else { text.into_owned() }
 }
 

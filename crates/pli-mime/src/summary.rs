@@ -1,8 +1,11 @@
 //! The summary: flat tables over one arena of bytes, so that it decodes with a handful of allocations.
 
+use std::borrow::Cow;
+
 use pli_types::{ByteCount, UnixMillis};
 
 use crate::header::{HeaderField, header_fields};
+use crate::param::joined;
 
 /// A half-open range of byte offsets into the message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -264,6 +267,11 @@ impl<'a> PartRef<'a> {
     #[must_use]
     pub fn param(self, name: &str) -> Option<&'a [u8]> {
         self.params().find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, v)| v)
+    }
+    /// The charset of a text: one that is written in RFC 2231's form too.
+    #[must_use]
+    pub fn charset(self) -> Option<Cow<'a, [u8]>> {
+        joined(self.params(), "charset").map(|found| found.bytes)
     }
     /// Content-ID.
     #[must_use]
