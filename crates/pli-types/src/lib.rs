@@ -7,15 +7,18 @@
 
 mod action;
 mod address;
+mod envelope;
 mod flags;
 pub mod ids;
 mod mailbox_name;
 mod rights;
 mod session;
 mod time;
+pub mod xtext;
 
 pub use action::Action;
 pub use address::{Address, AddressError};
+pub use envelope::{DeliverBy, EnvelopeParameters, MailParameters, Notify, RcptParameters, Ret};
 pub use flags::{FLAGS_MAX_KEYWORDS, FlagSet, Keyword, KeywordError, SystemFlag};
 pub use ids::{AccountId, BodyId, ByteCount, EmailId, MailboxId, ModSeq, QueueId, Uid, UidValidity};
 pub use mailbox_name::{MAILBOX_NAME_BYTES_MAX, MailboxName, MailboxNameError, SpecialUse};
