@@ -30,6 +30,8 @@ impl Class {
         match action {
             Action::QueueRead
             | Action::QueueChange
+            | Action::TraceRead
+            | Action::TraceSweep
             | Action::AccountCreate
             | Action::AccountRead
             | Action::AccountChange

@@ -249,6 +249,9 @@ pub const TABLE: &[Row] = &[
     admin(Action::QueueAttempt, &[Who::System], AuditLevel::Event),
     admin(Action::QueueRead, ADMIN_SYSTEM, AuditLevel::None),
     admin(Action::QueueChange, ADMIN_SYSTEM, AuditLevel::Event),
+    admin(Action::TraceRead, ADMIN, AuditLevel::Event),
+    // The server itself, by the age that the configuration gives.
+    admin(Action::TraceSweep, &[Who::System], AuditLevel::None),
     admin(Action::AccountCreate, ADMIN, AuditLevel::Event),
     admin(Action::AccountRead, OWNER_ADMIN, AuditLevel::None),
     admin(Action::AccountChange, ADMIN, AuditLevel::Event),

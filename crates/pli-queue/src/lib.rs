@@ -10,11 +10,13 @@ mod bounce;
 mod config;
 mod deliver;
 mod outcome;
+mod parameters;
 mod runner;
 mod schedule;
 mod transaction;
 
 pub use config::QueueConfig;
 pub use outcome::Outcome;
+pub use parameters::{Notify, Parameters, Return, from_xtext, xtext};
 pub use runner::QueueRunner;
 pub use schedule::next_attempt;

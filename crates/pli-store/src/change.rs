@@ -13,6 +13,7 @@ use crate::model::{
     AccountChange, Alias, AppendMessage, Appended, Copied, Delivered, Delivery, FlagMode, Flagged, Mailbox, NewAccount,
     Quota,
 };
+use crate::model_queue::TraceEvent;
 use crate::model_sharing::Member;
 use crate::ops::{By, Change, Envelope, LocalPlace, NewEntry, RemotePlace, allowed, owner};
 use crate::permit::{Committed, Permit};
@@ -144,6 +145,16 @@ impl Store {
 
     /// Takes a message for all its recipients: one body, one commit, all or nothing. Quota is checked again here.
     pub async fn deliver(&self, permit: Permit, delivery: Delivery) -> Result<Committed<Delivered>> {
+        self.deliver_traced(permit, delivery, None).await
+    }
+    /// The same, with an event of the trace in the same commit. Its recipients are in the order of the delivery's, local
+    /// ones first; where they went is filled in here.
+    pub async fn deliver_traced(
+        &self,
+        permit: Permit,
+        delivery: Delivery,
+        trace: Option<TraceEvent>,
+    ) -> Result<Committed<Delivered>> {
         const ENTRANCES: &[Action] = &[Action::Deliver, Action::Submit, Action::Relay, Action::QueueAttempt];
         allowed(&permit, ENTRANCES, None)?;
         let engine = self.engine();
@@ -182,11 +193,15 @@ impl Store {
             Some(prepared.key.wrap_under(&engine.keys.queue, &queue_aad(engine.keys.id, prepared.body))?)
         };
         let submitter = permit.grant().session.account().filter(|_| permit.grant().action == Action::Submit);
+        let accounts: Vec<AccountId> = local_places.iter().map(|place| place.account).collect();
         let envelope = Envelope { reverse_path, submitter, smtputf8, eight_bit };
         self.commit(move |txn| {
             let delivered = txn.deliver(&prepared, local_places, remote_places, &envelope, queue_key.as_ref())?;
             for (permit, id, outcome) in &ends {
                 txn.end_queue_row(permit, *id, outcome)?;
+            }
+            if let Some(trace) = trace {
+                txn.trace_delivery(trace, &accounts, &delivered)?;
             }
             txn.audit(&permit, |event| {
                 event

@@ -15,6 +15,7 @@ use crate::limits::{
 };
 use crate::log::batch::encode_batch;
 use crate::log::writer::{LogWriter, Position, WriteError};
+use crate::model_queue::TraceEvent;
 use crate::moment::hours;
 use crate::permit::Durable;
 use crate::queue::{Job, Reply, Rewraps, Taken};
@@ -105,7 +106,8 @@ impl Committer {
         self.notes.extend(taken.notes);
         let monotonic = engine.env.clock.monotonic();
         let due = monotonic.saturating_sub(self.last_checkpoint) >= Duration::from_millis(IDLE_MS) || taken.closing;
-        let idle = taken.jobs.is_empty() && self.notes.is_empty() && taken.rewraps.is_empty();
+        let idle =
+            taken.jobs.is_empty() && self.notes.is_empty() && taken.traces.is_empty() && taken.rewraps.is_empty();
         let snapshot = !taken.closing && self.rounds.is_due(&engine, now, monotonic);
         if idle && !(due && self.audit.is_unsigned()) && !snapshot {
             return;
@@ -127,6 +129,7 @@ impl Committer {
         let mut group = Group { pending: Pending::default(), replies: Vec::new() };
         self.run_jobs(&base, &mut group, taken.jobs);
         self.mark_hours(&base, &mut group);
+        self.trace(&base, &mut group, taken.traces);
         self.rewrap(&base, &mut group, taken.rewraps);
         // Kept until they are on disk: a full disk must not swallow them.
         group.pending.events.extend(self.notes.iter().cloned());
@@ -185,6 +188,21 @@ impl Committer {
         }
     }
 
+    /// What happened to messages that were not kept: rows only, nobody waits.
+    fn trace(&mut self, base: &GroupBase<'_>, group: &mut Group, traces: Vec<TraceEvent>) {
+        if traces.is_empty() {
+            return;
+        }
+        let mut txn = Txn::new(base, &group.pending, &mut self.cache);
+        for event in traces {
+            if let Err(error) = txn.trace(event) {
+                tracing::warn!(%error, "a trace event could not be written");
+            }
+        }
+        let own = txn.own;
+        group.pending.merge(own);
+    }
+
     /// Wraps that replace seals: rows only, no event, nobody waits.
     fn rewrap(&mut self, base: &GroupBase<'_>, group: &mut Group, rewraps: Rewraps) {
         for ((account, email), wrap) in rewraps {
@@ -233,7 +251,8 @@ impl Committer {
             }
         }
         pending.keys_changed.iter().for_each(|account| self.engine.forget_delivery_key(*account));
-        if pending.queue_changed {
+        if pending.queue_all || !pending.queue_changed.is_empty() {
+            self.engine.queue_news.lock().add(std::mem::take(&mut pending.queue_changed), pending.queue_all);
             self.engine.queue_changed.send_modify(|count| *count = count.wrapping_add(1));
         }
         self.engine.counts.groups.fetch_add(1, Ordering::Relaxed);

@@ -90,6 +90,7 @@ pub(crate) struct Engine {
     /// Number of audit entries and the newest checkpoint.
     pub(crate) audit_head: Mutex<(u64, Option<String>)>,
     pub(crate) queue_changed: watch::Sender<u64>,
+    pub(crate) queue_news: Mutex<crate::model_queue::QueueNews>,
     /// Why no more commits are taken.
     pub(crate) stopped: Mutex<Option<String>>,
     pub(crate) open_number: u32,
@@ -177,6 +178,7 @@ impl Engine {
             progress: Mutex::new(Progress { applied: parts.applied, unflushed: 0 }),
             audit_head: Mutex::new(parts.audit_head),
             queue_changed: watch::Sender::new(0),
+            queue_news: Mutex::new(crate::model_queue::QueueNews { ids: Vec::new(), all: true }),
             stopped: Mutex::new(None),
             open_number: parts.open_number,
             next_body: AtomicU32::new(0),

@@ -36,6 +36,16 @@ pub(crate) const REWRAPS_MAX: usize = 10_000;
 pub(crate) const REWRAPS_AT_ONCE: usize = 256;
 /// Audit events noted and not yet written; one more is written by its caller's waiting.
 pub(crate) const NOTES_MAX: usize = 100_000;
+/// Events of the trace that wait for the next commit.
+pub(crate) const TRACES_WAITING_MAX: usize = 10_000;
+/// Bytes of one event of the trace.
+pub(crate) const TRACE_BYTES_MAX: usize = 16 << 10;
+/// Recipients that one event of the trace names.
+pub(crate) const TRACE_RECIPIENTS_MAX: usize = 200;
+/// Events of the trace that are removed in one commit.
+pub(crate) const TRACE_SWEEP_MAX: usize = 2_000;
+/// Queue rows whose change is told by name; beyond that everything is to be read again.
+pub(crate) const QUEUE_NEWS_MAX: usize = 200_000;
 /// Log bytes after which the index is flushed without waiting for the timer.
 pub(crate) const FLUSH_LOG_BYTES: u64 = 256 << 20;
 /// Milliseconds between flushes of the index.

@@ -239,7 +239,7 @@ pub struct Delivery {
     /// Whether the content is 8bit.
     pub eight_bit: bool,
     /// Queue rows that end with this commit (a bounce and the row it is about are one commit).
-    pub ends: Vec<(crate::Permit, QueueId, QueueOutcome)>,
+    pub ends: Vec<(crate::Permit, QueueId, crate::QueueOutcome)>,
 }
 
 /// Where a delivery went.
@@ -306,73 +306,6 @@ pub struct MessageMeta {
     pub received: UnixMillis,
     /// SHA-256 of the original bytes.
     pub digest: [u8; 32],
-}
-
-/// A recipient's row in the outbound queue.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct QueueRow {
-    /// Its id.
-    pub id: QueueId,
-    /// The message; rows of one submission share it.
-    pub body: BodyId,
-    /// Original size.
-    pub size: ByteCount,
-    /// `None` is `<>`.
-    pub reverse_path: Option<Address>,
-    /// Who is to get it.
-    pub forward_path: Address,
-    /// Who submitted it, if an account did.
-    pub submitter: Option<AccountId>,
-    /// When it was accepted.
-    pub created: UnixMillis,
-    /// Attempts so far.
-    pub attempts: u32,
-    /// When it is due.
-    pub next_attempt: UnixMillis,
-    /// The last reply or failure, in words.
-    pub last_error: Option<String>,
-    /// Held by an administrator.
-    pub held: bool,
-    /// Envelope needs SMTPUTF8.
-    pub smtputf8: bool,
-    /// Content is 8bit.
-    pub eight_bit: bool,
-    /// As given by the caller.
-    pub parameters: Vec<u8>,
-}
-
-/// How a row left the queue.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum QueueOutcome {
-    /// The other MTA took it; its reply.
-    Delivered(String),
-    /// It failed for good; the reason.
-    Failed(String),
-    /// An administrator dropped it.
-    Dropped,
-}
-
-/// A change of a queue row that stays.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum QueueChange {
-    /// An attempt failed for now.
-    Deferred {
-        /// Reply or failure.
-        error: String,
-        /// When next.
-        next_attempt: UnixMillis,
-    },
-    /// Try at once.
-    Retry,
-    /// Keep until released.
-    Hold,
-    /// The message does not open: keep it with the reason until somebody has seen to it.
-    Damaged {
-        /// What does not open.
-        error: String,
-    },
-    /// Take up again.
-    Release,
 }
 
 /// Sizes and counts of the whole store.

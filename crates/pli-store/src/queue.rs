@@ -10,7 +10,10 @@ use pli_types::{AccountId, EmailId};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::error::StoreError;
-use crate::limits::{GROUP_OPERATIONS_MAX, NOTES_MAX, QUEUED_OPERATIONS_MAX, REWRAPS_AT_ONCE, REWRAPS_MAX};
+use crate::limits::{
+    GROUP_OPERATIONS_MAX, NOTES_MAX, QUEUED_OPERATIONS_MAX, REWRAPS_AT_ONCE, REWRAPS_MAX, TRACES_WAITING_MAX,
+};
+use crate::model_queue::TraceEvent;
 use crate::permit::{Committed, Durable};
 use crate::txn::Txn;
 
@@ -68,6 +71,7 @@ pub(crate) type Rewraps = HashMap<(AccountId, EmailId), KeyWrap>;
 struct Waiting {
     jobs: VecDeque<Job>,
     notes: Vec<Event>,
+    traces: Vec<TraceEvent>,
     rewraps: Rewraps,
     held: bool,
     closing: bool,
@@ -82,6 +86,7 @@ struct Waiting {
 pub(crate) struct Taken {
     pub(crate) jobs: Vec<Job>,
     pub(crate) notes: Vec<Event>,
+    pub(crate) traces: Vec<TraceEvent>,
     pub(crate) rewraps: Rewraps,
     /// The store closes after this.
     pub(crate) closing: bool,
@@ -136,6 +141,15 @@ impl CommitQueue {
         true
     }
 
+    /// Puts an event of the trace into the next group. When there are too many it is lost: a flood of refusals must not
+    /// take the memory of those who deliver.
+    pub(crate) fn trace(&self, event: TraceEvent) {
+        let mut waiting = self.waiting.lock();
+        if !waiting.closing && waiting.traces.len() < TRACES_WAITING_MAX {
+            waiting.traces.push(event);
+        }
+    }
+
     /// Lets a wrap replace its seal some time soon. Losing it costs a curve operation at the next read, no more.
     pub(crate) fn rewrap(&self, account: AccountId, email: EmailId, wrap: KeyWrap) {
         let mut waiting = self.waiting.lock();
@@ -169,6 +183,7 @@ impl CommitQueue {
         Taken {
             closing: waiting.closing && waiting.jobs.is_empty(),
             notes: std::mem::take(&mut waiting.notes),
+            traces: std::mem::take(&mut waiting.traces),
             // Not in the way of operations that somebody waits for, unless there are many.
             rewraps: if jobs.is_empty() || waiting.rewraps.len() >= REWRAPS_AT_ONCE || waiting.closing {
                 std::mem::take(&mut waiting.rewraps)

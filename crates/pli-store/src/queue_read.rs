@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::body::{queue_aad, read};
 use crate::error::{Damaged, StoreError};
 use crate::index::Next;
-use crate::model::{QueueChange, QueueOutcome, QueueRow};
+use crate::model_queue::{FrozenDomain, QueueChange, QueueNews, QueueOutcome, QueueRow};
 use crate::ops::allowed;
 use crate::permit::{Committed, Permit};
 use crate::rows::directory::Blob;
@@ -95,30 +95,36 @@ impl Store {
     /// Changes a row that stays.
     pub async fn queue_change(&self, permit: Permit, id: QueueId, change: QueueChange) -> Result<Committed<()>> {
         allowed(&permit, CHANGE, None)?;
-        self.commit(move |txn| {
-            let failed = match &change {
-                QueueChange::Deferred { .. } => Some(("", "deferred")),
-                QueueChange::Damaged { .. } => Some(("damaged", "held: the message does not open")),
-                _ => None,
-            };
-            let row = txn.queue_change(id, change)?;
-            txn.audit(&permit, |event| {
-                let event = event.count("queue-id", id.get()).count("attempts", row.attempts.into());
-                match failed {
-                    Some((code, reason)) => event.failed(code, reason),
-                    None => event,
-                }
-            });
-            Ok(())
-        })
-        .await
+        self.commit(move |txn| txn.change_queue_row(&permit, id, change)).await
     }
     /// Ends a row.
     pub async fn queue_end(&self, permit: Permit, id: QueueId, outcome: QueueOutcome) -> Result<Committed<()>> {
         allowed(&permit, CHANGE, None)?;
         self.commit(move |txn| txn.end_queue_row(&permit, id, &outcome)).await
     }
-    /// Counts up whenever rows were added or became due by an administrator's hand.
+    /// What changed since this was last asked; at first everything. One caller only: what was told is forgotten.
+    #[must_use]
+    pub fn queue_news(&self) -> QueueNews {
+        std::mem::take(&mut *self.engine().queue_news.lock())
+    }
+    /// The domains for which nothing is tried.
+    pub fn queue_frozen(&self, permit: &Permit) -> Result<Vec<FrozenDomain>> {
+        allowed(permit, READ, None)?;
+        let rows = self.engine().rows.list::<FrozenDomain>(&Key::new(Table::Frozen))?;
+        Ok(rows.into_iter().map(|(_, row)| row).collect())
+    }
+    /// Freezes a domain with a reason, or (`None`) thaws it.
+    pub async fn queue_freeze(&self, permit: Permit, domain: String, reason: Option<String>) -> Result<Committed<()>> {
+        allowed(&permit, &[Action::QueueChange], None)?;
+        self.commit(move |txn| {
+            txn.queue_freeze(&domain, reason.as_deref())?;
+            let what = if reason.is_some() { "frozen" } else { "thawed" };
+            txn.audit(&permit, |event| event.count(what, 1));
+            Ok(())
+        })
+        .await
+    }
+    /// Counts up whenever rows came, changed or went.
     pub fn queue_changed(&self) -> watch::Receiver<u64> {
         self.engine().queue_changed.subscribe()
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pli_audit::Event;
 use pli_types::{
-    AccountId, Action, MailboxId, MailboxName, ModSeq, SessionId, SessionInfo, Uid, UidValidity, UnixMillis,
+    AccountId, Action, MailboxId, MailboxName, ModSeq, QueueId, SessionId, SessionInfo, Uid, UidValidity, UnixMillis,
 };
 
 use crate::body::Prepared;
@@ -46,7 +46,10 @@ pub(crate) struct Pending {
     /// Bytes of keys and values, rows that were put twice counted twice.
     pub(crate) row_bytes: u64,
     pub(crate) events: Vec<Event>,
-    pub(crate) queue_changed: bool,
+    /// Rows of the queue that came, changed or went.
+    pub(crate) queue_changed: Vec<QueueId>,
+    /// A domain was frozen or thawed.
+    pub(crate) queue_all: bool,
     /// Accounts whose cached delivery keys are out of date.
     pub(crate) keys_changed: Vec<AccountId>,
 }
@@ -66,7 +69,8 @@ impl Pending {
         self.bodies.extend(other.bodies);
         self.body_bytes = self.body_bytes.saturating_add(other.body_bytes);
         self.events.extend(other.events);
-        self.queue_changed |= other.queue_changed;
+        self.queue_changed.extend(other.queue_changed);
+        self.queue_all |= other.queue_all;
         self.keys_changed.extend(other.keys_changed);
     }
     /// Bytes of the rows.

@@ -24,7 +24,8 @@ use self::uses::Uses;
 use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::limits::{DAMAGE_LISTED_MAX, VERIFY_RUN_BYTES};
-use crate::model::{Account, Damage, Mailbox, QueueRow, VerifyOptions, VerifyProgress, VerifyReport, VerifyStep};
+use crate::model::{Account, Damage, Mailbox, VerifyOptions, VerifyProgress, VerifyReport, VerifyStep};
+use crate::model_queue::QueueRow;
 use crate::open::list_segments;
 use crate::ops::{allowed, owner};
 use crate::permit::Permit;
@@ -233,6 +234,8 @@ fn decodes(key: Key, value: &[u8]) -> bool {
         Some(Table::Dropped) => DroppedRow::decode(value).is_some(),
         Some(Table::Round) => RoundRow::decode(value).is_some(),
         Some(Table::Queue) => QueueRow::decode(value).is_some(),
+        Some(Table::Frozen) => crate::model_queue::FrozenDomain::decode(value).is_some(),
+        Some(Table::Trace) => crate::rows::queue::TraceRow::decode(value).is_some_and(|row| row.event().is_some()),
         Some(Table::SearchSegment) => crate::rows::search::SearchRow::decode(value).is_some(),
         Some(Table::ChangedHours) => crate::moment::hours::ChangedHours::decode(value).is_some(),
         Some(Table::Members) => Members::decode(value).is_some(),

@@ -94,6 +94,10 @@ actions! {
     QueueRead => "queue-read",
     /// Hold, release, retry or drop a queue row.
     QueueChange => "queue-change",
+    /// Read where a message went.
+    TraceRead => "trace-read",
+    /// Remove old events of the trace.
+    TraceSweep => "trace-sweep",
     /// Add an account.
     AccountCreate => "account-create",
     /// Read accounts.

@@ -38,6 +38,22 @@ pub enum Protocol {
     System,
 }
 
+impl Protocol {
+    /// Its word, in logs and JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Imap => "imap",
+            Self::Smtp => "smtp",
+            Self::Submission => "submission",
+            Self::Lmtp => "lmtp",
+            Self::Queue => "queue",
+            Self::Admin => "admin",
+            Self::System => "system",
+        }
+    }
+}
+
 /// What TLS agreed on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TlsInfo {

@@ -91,6 +91,7 @@ impl Committer {
             refuse(taken);
             let more = self.engine.queue.take(Duration::from_millis(REBUILD_WAIT_MS));
             self.notes.extend(more.notes);
+            taken.traces.extend(more.traces);
             taken.jobs = more.jobs;
             taken.closing = more.closing;
         }

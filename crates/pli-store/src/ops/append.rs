@@ -7,7 +7,8 @@ use pli_types::{
 
 use super::{Result, count, keyword_bits};
 use crate::error::StoreError;
-use crate::model::{Delivered, Mailbox, QueueRow};
+use crate::model::{Delivered, Mailbox};
+use crate::model_queue::QueueRow;
 use crate::rows::directory::Blob;
 use crate::rows::keys;
 use crate::rows::log::GoneRow;
@@ -185,6 +186,9 @@ impl Txn<'_> {
             smtputf8: envelope.smtputf8,
             eight_bit: envelope.eight_bit,
             parameters: place.parameters.clone(),
+            route: None,
+            last_attempt: None,
+            told_delay: false,
         };
         self.put_queue_row(&row, None);
         Ok(id)

@@ -7,7 +7,8 @@ use pli_types::{AccountId, BodyId, ByteCount, EmailId, MailboxId, MailboxName, M
 use super::append::next_uid;
 use super::{Result, count};
 use crate::error::StoreError;
-use crate::model::{Account, Mailbox, QueueChange, QueueRow};
+use crate::model::{Account, Mailbox};
+use crate::model_queue::{QueueChange, QueueRow};
 use crate::rows::directory::Blob;
 use crate::rows::mail::{AccountState, BodyRow, EntryBlock, MessageRow};
 use crate::rows::{Key, Table, keys};

@@ -1,10 +1,10 @@
 //! The outbound queue's rows.
 
-use pli_types::QueueId;
+use pli_types::{QueueId, UnixMillis};
 
 use super::Result;
 use crate::error::StoreError;
-use crate::model::{QueueChange, QueueOutcome, QueueRow};
+use crate::model_queue::{FrozenDomain, QueueChange, QueueOutcome, QueueRow};
 use crate::permit::Permit;
 use crate::rows::directory::Blob;
 use crate::rows::keys;
@@ -20,7 +20,22 @@ impl Txn<'_> {
             self.put(keys::due(row.next_attempt.0, row.id), &Blob::default());
         }
         self.put(keys::queue(row.id), row);
-        self.own.queue_changed = true;
+        self.own.queue_changed.push(row.id);
+    }
+
+    /// Freezes a domain, or thaws it.
+    pub(crate) fn queue_freeze(&mut self, domain: &str, reason: Option<&str>) -> Result<()> {
+        let key = keys::frozen(self.base.keys, domain);
+        match reason {
+            Some(reason) => {
+                let row = FrozenDomain { domain: domain.to_owned(), since: self.now(), reason: reason.to_owned() };
+                self.put(key, &row);
+            }
+            None if self.get(&key)?.is_none() => return Err(StoreError::Missing(format!("frozen domain {domain}"))),
+            None => self.delete(key),
+        }
+        self.own.queue_all = true;
+        Ok(())
     }
 
     fn queue_row(&mut self, id: QueueId) -> Result<QueueRow> {
@@ -32,12 +47,16 @@ impl Txn<'_> {
         let before = self.queue_row(id)?;
         let mut row = before.clone();
         match change {
-            QueueChange::Deferred { error, next_attempt } => {
-                row.attempts = row.attempts.saturating_add(1);
-                row.last_error = Some(error);
-                row.next_attempt = next_attempt;
+            QueueChange::Deferred { error, next_attempt } => deferred(&mut row, error, next_attempt, self.now()),
+            QueueChange::Delayed { error, next_attempt } => {
+                deferred(&mut row, error, next_attempt, self.now());
+                row.told_delay = true;
             }
             QueueChange::Retry => row.next_attempt = self.now(),
+            QueueChange::Reroute(route) => {
+                row.route = route;
+                row.next_attempt = self.now();
+            }
             QueueChange::Hold => row.held = true,
             QueueChange::Damaged { error } => {
                 row.last_error = Some(error);
@@ -49,13 +68,38 @@ impl Txn<'_> {
         Ok(row)
     }
 
+    /// Changes a row that stays under its permit, with its event.
+    pub(crate) fn change_queue_row(&mut self, permit: &Permit, id: QueueId, change: QueueChange) -> Result<()> {
+        let failed = match &change {
+            QueueChange::Deferred { .. } => Some(("", "deferred")),
+            QueueChange::Delayed { .. } => Some(("", "deferred, the sender was told")),
+            QueueChange::Damaged { .. } => Some(("damaged", "held: the message does not open")),
+            _ => None,
+        };
+        let name = change.name();
+        let row = self.queue_change(id, change)?;
+        self.trace_change(permit, &row, name)?;
+        self.audit(permit, |event| {
+            let event = event.count("queue-id", id.get()).count("attempts", row.attempts.into());
+            match failed {
+                Some((code, reason)) => event.failed(code, reason),
+                None => event,
+            }
+        });
+        Ok(())
+    }
+
     /// Ends a row under its permit, with its event.
     pub(crate) fn end_queue_row(&mut self, permit: &Permit, id: QueueId, outcome: &QueueOutcome) -> Result<()> {
+        if let QueueOutcome::Stays(change) = outcome {
+            return self.change_queue_row(permit, id, change.clone());
+        }
         let row = self.queue_end(id)?;
+        self.trace_end(permit, &row, outcome)?;
         self.audit(permit, |event| {
             let event = event.count("queue-id", id.get()).count("attempts", row.attempts.into());
             match outcome {
-                QueueOutcome::Delivered(_) => event,
+                QueueOutcome::Delivered(_) | QueueOutcome::Stays(_) => event,
                 // The other side's words may hold addresses: they stay out of the log.
                 QueueOutcome::Failed(_) => event.failed("", "delivery failed"),
                 QueueOutcome::Dropped => event.failed("", "dropped by an administrator"),
@@ -69,7 +113,16 @@ impl Txn<'_> {
         let row = self.queue_row(id)?;
         self.delete(keys::due(row.next_attempt.0, id));
         self.delete(keys::queue(id));
+        self.own.queue_changed.push(id);
         self.release_body(row.body, true)?;
         Ok(row)
     }
+}
+
+/// An attempt failed for now.
+fn deferred(row: &mut QueueRow, error: String, next_attempt: UnixMillis, now: UnixMillis) {
+    row.attempts = row.attempts.saturating_add(1);
+    row.last_error = Some(error);
+    row.next_attempt = next_attempt;
+    row.last_attempt = Some(now);
 }

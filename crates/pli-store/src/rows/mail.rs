@@ -21,7 +21,7 @@ pub(crate) struct Globals {
     pub(crate) next_mailbox: u64,
     pub(crate) next_queue: u64,
     pub(crate) uid_validity: u32,
-    pub(crate) audit_entries: u64,
+    pub(crate) next_trace: u64,
 }
 
 impl Row for Globals {
@@ -29,7 +29,7 @@ impl Row for Globals {
     fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new(1);
         w.u64(self.next_account).u64(self.next_mailbox).u64(self.next_queue);
-        w.u32(self.uid_validity).u64(self.audit_entries);
+        w.u32(self.uid_validity).u64(self.next_trace);
         w.done()
     }
     fn decode(bytes: &[u8]) -> Option<Self> {
@@ -39,7 +39,7 @@ impl Row for Globals {
             next_mailbox: r.u64()?,
             next_queue: r.u64()?,
             uid_validity: r.u32()?,
-            audit_entries: r.u64()?,
+            next_trace: r.u64()?,
         };
         r.end().map(|()| row)
     }

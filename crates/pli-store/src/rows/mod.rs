@@ -181,6 +181,10 @@ tables! {
     Queue = 0x39,
     /// time, queue id
     QueueDue = 0x3a,
+    /// HMAC of a name: a domain for which nothing is tried
+    Frozen = 0x3b,
+    /// number: what happened to a message
+    Trace = 0x3c,
     /// index
     AuditEntry = 0x40,
     /// level, index
@@ -351,6 +355,12 @@ pub(crate) mod keys {
     }
     pub(crate) fn due(time: i64, id: QueueId) -> Key {
         Key::new(Table::QueueDue).u64(time.max(0).cast_unsigned()).u64(id.get())
+    }
+    pub(crate) fn frozen(k: &StoreKeys, domain: &str) -> Key {
+        Key::new(Table::Frozen).raw(&k.name(b"frozen", domain))
+    }
+    pub(crate) fn trace(number: u64) -> Key {
+        Key::new(Table::Trace).u64(number)
     }
     pub(crate) fn audit_entry(index: u64) -> Key {
         Key::new(Table::AuditEntry).u64(index)

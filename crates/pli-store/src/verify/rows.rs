@@ -18,7 +18,7 @@ use crate::log::frame::FrameKind;
 use crate::log::segment::Segment;
 use crate::log::snapshot::decode_snapshot;
 use crate::log::walk::{Bodies, Piece, read_frame, walk_each};
-use crate::model::QueueRow;
+use crate::model_queue::QueueRow;
 use crate::open::list_segments;
 use crate::rows::log::{GoneRow, LogPlace};
 use crate::rows::mail::{BodyRow, MessageRow};

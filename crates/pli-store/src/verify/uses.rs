@@ -15,7 +15,7 @@ use crate::limits::{DAMAGE_LISTED_MAX, VERIFY_TRIES_MAX};
 use crate::log::frame::FrameKind;
 use crate::log::walk::read_frame;
 use crate::log::writer::Position;
-use crate::model::QueueRow;
+use crate::model_queue::QueueRow;
 use crate::rows::log::GoneRow;
 use crate::rows::mail::{BodyRow, MessageRow};
 use crate::rows::search::SearchRow;
