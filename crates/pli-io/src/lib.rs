@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub use clock::{Clock, RealClock};
 pub use disk::{Disk, DiskFile, DiskSpace, OpenMode, RealDisk, is_out_of_files};
 pub use random::{Random, RealRandom};
-pub use resolver::{DnsResolver, MxHost, ResolveError, Resolver, ResolverConfig, StaticResolver};
+pub use resolver::{LookUp, MxHost, ResolveError, Resolver, ResolverConfig, StaticResolver};
 
 /// The world as the store and the queue see it.
 #[derive(Clone)]

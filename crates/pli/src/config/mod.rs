@@ -343,11 +343,21 @@ impl Default for Token {
 }
 
 /// `[dns]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DnsSection {
     /// Who is asked.
     pub resolver: Dns,
+    /// Whether signatures are checked.
+    pub dnssec: bool,
+    /// A zone that is all the DNS there is; empty for none.
+    pub zone_file: PathBuf,
+}
+
+impl Default for DnsSection {
+    fn default() -> Self {
+        Self { resolver: Dns::default(), dnssec: true, zone_file: PathBuf::new() }
+    }
 }
 
 /// `[log]`
@@ -484,6 +494,11 @@ impl Loaded {
     pub fn client_ca(&self) -> Option<PathBuf> {
         let ca = &self.config.auth.client_ca;
         (!ca.as_os_str().is_empty()).then(|| self.data_dir.join(ca))
+    }
+    /// The zone that is all the DNS there is.
+    pub fn zone_file(&self) -> Option<PathBuf> {
+        let file = &self.config.dns.zone_file;
+        (!file.as_os_str().is_empty()).then(|| self.data_dir.join(file))
     }
     /// The admin socket.
     pub fn socket(&self) -> PathBuf {

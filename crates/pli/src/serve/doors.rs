@@ -6,6 +6,7 @@ use std::time::Duration;
 use pli_gate::{Gate, LoginSettings};
 use pli_imap::{ImapService, Peer, Security};
 use pli_io::Env;
+use pli_mailauth::dns::{Resolver, Source, Zone};
 use pli_net::{BindError, ConnectionLimits, Listener, ServeOptions, Shutdown, TlsConfig};
 use pli_sasl::Issuer;
 use pli_smtp::{Role, SmtpService};
@@ -45,6 +46,22 @@ pub fn check(pem: &Pem) -> Result<TlsConfig, Failure> {
 /// TLS as configured.
 pub fn tls(loaded: &Loaded) -> Result<Arc<TlsConfig>, Failure> {
     check(&pem(loaded)?).map(Arc::new)
+}
+
+/// Who is asked for names: a zone in memory goes before name servers, and then nobody else is asked.
+pub fn resolver(loaded: &Loaded) -> Result<Arc<Resolver>, Failure> {
+    let source = match loaded.zone_file() {
+        Some(path) => {
+            let text = std::fs::read_to_string(&path).map_err(|e| Failure::file("read the zone", &path, &e))?;
+            let zone =
+                Zone::parse(&text).map_err(|error| Failure::new(CONFIG, format!("{}: {error}", path.display())))?;
+            Source::Zone(Arc::new(zone))
+        }
+        None => Source::Servers(loaded.config.dns.resolver.0.clone()),
+    };
+    let resolver = Resolver::new(&source, loaded.config.dns.dnssec)
+        .map_err(|error| Failure::new(CONFIG, format!("dns.resolver: {error}")))?;
+    Ok(Arc::new(resolver))
 }
 
 /// What the gate is told of logins.

@@ -14,7 +14,8 @@ use std::time::Duration;
 use pli_admin::{AdminService, AdminSocket, ServerStatus};
 use pli_crypto::SecretString;
 use pli_gate::Gate;
-use pli_io::{DnsResolver, Env, Resolver};
+use pli_io::Env;
+use pli_mailauth::dns::Resolver;
 use pli_net::Shutdown;
 use pli_queue::QueueRunner;
 use pli_store::Compaction;
@@ -24,7 +25,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{Global, Serve};
 use crate::config::{self, Loaded};
-use crate::failure::{CANNOT_CREATE, CONFIG, Failure, IO, SOFTWARE, TEMPORARY};
+use crate::failure::{CANNOT_CREATE, Failure, IO, SOFTWARE, TEMPORARY};
 use crate::instance::Instance;
 use crate::logging::{self, Level};
 use crate::{output, process};
@@ -75,6 +76,7 @@ async fn serve(loaded: Loaded, passphrase: Option<SecretString>, level: Level) -
     let mut signals = Signals::new()?;
     let tls = doors::tls(&loaded)?;
     let logins = doors::logins(&loaded)?;
+    let resolver = doors::resolver(&loaded)?;
     let bound = doors::bind(&loaded)?;
     let Some(instance) = open(&loaded, passphrase.as_ref(), &mut signals).await? else { return Ok(()) };
     drop(passphrase);
@@ -88,7 +90,7 @@ async fn serve(loaded: Loaded, passphrase: Option<SecretString>, level: Level) -
     let listening = bound.describe();
     admin(&live.loaded, &gate, &env, &listening, &shutdown)?;
     Doors { env: env.clone(), gate: Arc::clone(&gate), tls, shutdown: shutdown.clone() }.open(&live.loaded, bound)?;
-    queue(&live.loaded, &gate, &env, &shutdown)?;
+    queue(&live.loaded, &gate, &env, resolver, &shutdown);
     shutdown.tracker().spawn(keep_keys(Arc::clone(&gate), live.loaded.config.keys.rules(), shutdown.clone()));
     shutdown.tracker().spawn(compaction(Arc::clone(&gate), shutdown.clone()));
 
@@ -221,10 +223,7 @@ fn admin(
     Ok(())
 }
 
-fn queue(loaded: &Loaded, gate: &Arc<Gate>, env: &Env, shutdown: &Shutdown) -> Result<(), Failure> {
-    let resolver = DnsResolver::new(&loaded.config.dns.resolver.0)
-        .map_err(|error| Failure::new(CONFIG, format!("dns.resolver: {error}")))?;
-    let resolver: Arc<dyn Resolver> = Arc::new(resolver);
+fn queue(loaded: &Loaded, gate: &Arc<Gate>, env: &Env, resolver: Arc<Resolver>, shutdown: &Shutdown) {
     let runner = QueueRunner::new(
         loaded.config.queue.clone(),
         loaded.config.server.hostname.clone(),
@@ -234,7 +233,6 @@ fn queue(loaded: &Loaded, gate: &Arc<Gate>, env: &Env, shutdown: &Shutdown) -> R
         Arc::clone(&env.random),
     );
     shutdown.tracker().spawn(runner.run(shutdown.clone()));
-    Ok(())
 }
 
 /// Makes keys before they are needed, goes on with rotations that were broken off, and begins those that are due.
