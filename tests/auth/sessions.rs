@@ -37,9 +37,58 @@ fn app_passwords_are_made_used_and_revoked() {
     let answer = command(&mut again, "a", &format!("LOGIN {} {}", app.address, app.password));
     assert!(answer.starts_with("a NO [AUTHENTICATIONFAILED]"), "{answer}");
     assert_eq!(instance.pli(&["app-password", "revoke", &account.address, "1"]).code, 66);
+    let next = json(&instance, &["app-password", "add", &account.address, "--label", "phone"]);
+    assert_eq!(next["id"], 2, "the newest one's number is not given again either");
     let audit = instance.pli(&["audit", "export"]).good();
-    assert_eq!(audit.lines().filter(|line| line.contains("app-password-change")).count(), 2, "{audit}");
+    assert_eq!(audit.lines().filter(|line| line.contains("app-password-change")).count(), 3, "{audit}");
     assert!(!audit.contains(password) && !instance.log().contains(password));
+    assert!(instance.pli(&["store", "verify", "--fast"]).code == 0);
+}
+
+#[test]
+fn sessions_end_with_what_opened_them() {
+    let instance = Instance::start();
+    let account = instance.account();
+    let made = json(&instance, &["app-password", "add", &account.address, "--label", "phone"]);
+    let app = Account { password: made["password"].as_str().unwrap().to_owned(), ..account.clone() };
+    let submit = |account: &Account| {
+        let mut smtp = instance.connect("submissions").unwrap();
+        next(&mut smtp);
+        smtp.line("EHLO client.example").unwrap();
+        next(&mut smtp);
+        let plain = crate::encode(format!("\0{}\0{}", account.address, account.password));
+        smtp.line(&format!("AUTH PLAIN {plain}")).unwrap();
+        assert!(next(&mut smtp).starts_with("235"));
+        smtp
+    };
+    let (mut own, mut smtp, mut phone) = (login(&instance, &account), submit(&account), login(&instance, &app));
+    let mut idle = login(&instance, &account);
+    command(&mut idle, "s", "SELECT INBOX");
+    idle.line("d IDLE").unwrap();
+    assert!(next(&mut idle).starts_with('+'));
+    // A new password ends what the old one opened, and not what an app password did.
+    let new = Account { password: String::from("Another-Horse-1"), ..account.clone() };
+    let words = ["account", "passwd", &account.address, "--password-stdin"];
+    instance.pli_with(&words, format!("{}\n", new.password).as_bytes()).good();
+    for wire in [&mut own, &mut idle] {
+        assert!(next(wire).starts_with("* BYE"));
+        assert_eq!(wire.read().unwrap(), None);
+    }
+    assert!(next(&mut smtp).starts_with("421"));
+    assert!(command(&mut phone, "n", "NOOP").starts_with("n OK"));
+    let mut old = imap(&instance);
+    let answer = command(&mut old, "a", &format!("LOGIN {} {}", account.address, account.password));
+    assert!(answer.starts_with("a NO [AUTHENTICATIONFAILED]"), "{answer}");
+    // Suspended: nothing is left, whatever opened it.
+    let mut own = login(&instance, &new);
+    instance.pli(&["account", "suspend", &account.address]).good();
+    assert!(next(&mut own).starts_with("* BYE") && next(&mut phone).starts_with("* BYE"));
+    instance.pli(&["account", "resume", &account.address]).good();
+    let mut own = login(&instance, &new);
+    instance.pli(&["account", "rm", &account.address, "--yes"]).good();
+    assert!(next(&mut own).starts_with("* BYE"));
+    let audit = instance.pli(&["audit", "export"]).good();
+    assert_eq!(audit.lines().filter(|line| line.contains("session-end")).count(), 3, "{audit}");
     assert!(instance.pli(&["store", "verify", "--fast"]).code == 0);
 }
 

@@ -85,7 +85,23 @@ fn good_and_bad_tokens() {
     smtp.line(&format!("AUTH XOAUTH2 {}", xoauth2(user, &good))).unwrap();
     assert!(next(&mut smtp).starts_with("235"));
 
-    // Other keys, at a reload.
+    // RFC 7628 §3.1: meant for another server, or another port of this one.
+    for (host, port) in [("mail.elsewhere.example", 993), ("mail.example.org", 4190)] {
+        let response = format!("n,a={user},\x01host={host}\x01port={port}\x01auth=Bearer {good}\x01\x01");
+        let mut wire = imap(&instance);
+        refused(&mut wire, "OAUTHBEARER", &encode(response), "invalid_token");
+    }
+    let mut wire = imap(&instance);
+    let port = instance.port("imaps");
+    let response = format!("n,a={user},\x01host=localhost\x01port={port}\x01auth=Bearer {good}\x01\x01");
+    assert!(command(&mut wire, "b", &format!("AUTHENTICATE OAUTHBEARER {}", encode(response))).starts_with("b OK"));
+    // A token that runs out (a minute is allowed for clocks) ends what it opened.
+    let short = issuer.token(user, -50);
+    let mut brief = imap(&instance);
+    assert!(command(&mut brief, "b", &format!("AUTHENTICATE XOAUTH2 {}", xoauth2(user, &short))).starts_with("b OK"));
+    assert!(next(&mut brief).starts_with("* BYE"), "expired");
+
+    // Other keys, at a reload: what the old ones opened ends.
     let second = Issuer::new();
     std::fs::write(instance.dir.join("keys/issuer.json"), second.keys()).unwrap();
     instance.reload();
@@ -98,6 +114,8 @@ fn good_and_bad_tokens() {
         done
     });
     assert!(taken, "{}", instance.log());
+    assert!(next(&mut other).starts_with("* BYE"), "its key is taken no more");
+    assert!(next(&mut smtp).starts_with("421"));
     let mut wire = imap(&instance);
     refused(&mut wire, "XOAUTH2", &xoauth2(user, &good), "401");
 }

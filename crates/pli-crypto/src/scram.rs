@@ -116,6 +116,11 @@ impl ScramVerifier {
         let (salt, keys) = (BASE64.encode(&self.salt), Zeroizing::new(BASE64.encode(&keys[..])));
         format!("{phc}{ENTRY_SEPARATOR}{NAME}$i={}${salt}${}", self.iterations, keys.as_str())
     }
+    /// Whether two entries are of the same setting of a password: a login may put a verifier beside the hash.
+    #[must_use]
+    pub fn same_password(one: &str, other: &str) -> bool {
+        one.split(ENTRY_SEPARATOR).next() == other.split(ENTRY_SEPARATOR).next()
+    }
     /// The verifier of an entry, if it has one.
     #[must_use]
     pub fn of_entry(entry: &str) -> Option<Self> {
@@ -163,6 +168,10 @@ mod tests {
         assert!(verify_password(&password, &entry) && !verify_password(&"other".into(), &entry));
         assert_eq!(ScramVerifier::of_entry(&entry).as_ref(), Some(&verifier));
         let other = ScramVerifier::derive(&password, &[8; SCRAM_SALT_BYTES]).unwrap();
+        assert!(
+            ScramVerifier::same_password(&phc, &entry) && ScramVerifier::same_password(&entry, &other.beside(&entry))
+        );
+        assert!(!ScramVerifier::same_password(&hash_password(&password).unwrap(), &entry), "the same, set again");
         assert_eq!(ScramVerifier::of_entry(&other.beside(&entry)), Some(other), "one replaces the other");
         for bad in ["", " ", " scram-sha-256$i=0$AAAAAAAAAAAAAA$AA", " scram-sha-256$i=4096$$", " scram-sha-1$i=1$A$A"]
         {

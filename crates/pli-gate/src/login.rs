@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use pli_crypto::{
     CryptoError, Opened, SCRAM_ITERATIONS, ScramVerifier, Secret32, SecretString, app_password_form, dummy_verify,
     verify_password,
 };
-use pli_sasl::Issuer;
+use pli_sasl::{Issuer, Server};
 use pli_store::{Account, AppPassword, LoginTrace, StoreError};
 use pli_types::{AccountId, Action, Actor, Address, Protocol, SessionInfo};
 use thiserror::Error;
@@ -64,6 +65,10 @@ pub struct Login {
 pub struct LoginSettings {
     /// Whose tokens are taken, if anybody's.
     pub issuer: Option<Issuer>,
+    /// Names of this server, as clients may know it (`*.example.org` too); none: no client is asked which it means.
+    pub names: Vec<String>,
+    /// Its ports; none: no client is asked.
+    pub ports: Vec<u16>,
     /// Sessions that one account may have at once over IMAP.
     pub imap_sessions_max: usize,
     /// The same over submission.
@@ -72,7 +77,28 @@ pub struct LoginSettings {
 
 impl Default for LoginSettings {
     fn default() -> Self {
-        Self { issuer: None, imap_sessions_max: usize::MAX, submission_sessions_max: usize::MAX }
+        Self {
+            issuer: None,
+            names: Vec::new(),
+            ports: Vec::new(),
+            imap_sessions_max: usize::MAX,
+            submission_sessions_max: usize::MAX,
+        }
+    }
+}
+
+impl LoginSettings {
+    /// Whether a client that says which server it means can mean this one. RFC 7628 §3.1: who was led elsewhere, and
+    /// passes on what he was given, is found out.
+    pub(crate) fn are(&self, server: &Server) -> bool {
+        let plain = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();
+        let fits = |host: &str, name: &str| match plain(name).strip_prefix("*.") {
+            Some(rest) => host.split_once('.').is_some_and(|(first, tail)| !first.is_empty() && tail == rest),
+            None => host == plain(name),
+        };
+        let host = server.host.as_deref().map(plain);
+        let named = host.is_none_or(|host| self.names.is_empty() || self.names.iter().any(|name| fits(&host, name)));
+        named && server.port.is_none_or(|port| self.ports.is_empty() || self.ports.contains(&port))
     }
 }
 
@@ -128,9 +154,22 @@ impl Drop for Attempt<'_> {
 }
 
 impl Gate {
-    /// Replaces the settings of logins; sessions that stand keep theirs.
+    /// Replaces the settings of logins. Sessions that stand keep theirs, apart from those by tokens of an issuer, or of a
+    /// key, that is taken no more: they end.
     pub fn set_logins(&self, settings: LoginSettings) {
-        *self.logins.settings.write() = Arc::new(settings);
+        let new = Arc::new(settings);
+        let old = std::mem::replace(&mut *self.logins.settings.write(), Arc::clone(&new));
+        let still = |key| match (&new.issuer, &old.issuer) {
+            (Some(new), Some(old)) => new.still_takes(old, key),
+            _ => false,
+        };
+        let ended = self
+            .logins
+            .sessions
+            .end_where(|presence| matches!(presence.method, Method::Token { key, .. } if !still(key)));
+        if !ended.is_empty() {
+            tracing::info!(sessions = ended.len(), "tokens that are taken no more: their sessions end");
+        }
     }
 
     /// Checks user name (an address, or a local part of the first domain) and password, records the event, opens the
@@ -267,7 +306,8 @@ impl Gate {
             }
         });
         let right = work.await.map_err(|_| AuthError::Unavailable)?;
-        Ok(right.map(|renewed| (Method::Password, LoginTrace { renewed, ..LoginTrace::default() })))
+        let entry = account.and_then(|account| account.password.clone());
+        Ok(right.map(|renewed| (Method::Password, LoginTrace { renewed, entry, ..LoginTrace::default() })))
     }
 
     /// The app password that was typed. An account that is not there costs the same look.
@@ -289,7 +329,7 @@ impl Gate {
     pub(crate) fn app_trace(&self, app: &AppPassword) -> LoginTrace {
         let now = self.clock.now();
         let touch = app.last_used.is_none_or(|at| now.0.saturating_sub(at.0).abs() >= LAST_USE_EACH_MS);
-        LoginTrace { app: Some(app.id), touch, renewed: None }
+        LoginTrace { app: Some(app.id), touch, ..LoginTrace::default() }
     }
 
     fn door_is_open(&self, protocol: Protocol, account: &Account) -> bool {
@@ -341,7 +381,7 @@ impl Gate {
         // trust.md, decision 2: no positive answer before the audit event is durable.
         match self.store.record_login(permit(), event, trace).await {
             Ok(_) => {}
-            // Revoked, or removed, since it was looked at.
+            // Revoked, changed or removed since it was looked at.
             Err(StoreError::Missing(_) | StoreError::NoAccount(_)) => {
                 self.note_failure(before, Some(&account), AuthError::Failed, "revoked meanwhile");
                 return Err(AuthError::Failed);
@@ -350,6 +390,10 @@ impl Gate {
                 tracing::error!(%error, "a login could not be recorded");
                 return Err(AuthError::Unavailable);
             }
+        }
+        if let Method::Token { until, .. } = method {
+            let left = until.saturating_sub(self.clock.now().secs());
+            presence.end_after(Duration::from_secs(u64::try_from(left).unwrap_or(0)));
         }
         tracing::info!(session = %session.id, account = %account.id, protocol = ?session.protocol, "login");
         Ok(Login { session, account: account.id, address: account.address, keys, presence })

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use pli_crypto::{SCRAM_ITERATIONS, ScramVerifier, SecretString};
-use pli_sasl::{Ask, Terms, Verifiers};
+use pli_crypto::{SCRAM_ITERATIONS, ScramKeys, ScramVerifier, SecretString};
+use pli_sasl::{Ask, Server, Terms, Verifiers};
 use pli_store::{Account, LoginTrace};
 use pli_types::{AccountId, SessionInfo};
 
@@ -37,13 +37,13 @@ impl Gate {
         let login = match ask {
             Ask::Verifiers { user } => return self.verifiers(session, &user).await.map(Answer::Verifiers),
             Ask::Password { user, password } => self.authenticate(session, &user, &password).await,
-            Ask::Proved { user, app } => self.proved(session, &user, app).await,
+            Ask::Proved { user, app, keys } => self.proved(session, &user, app, &keys).await,
             Ask::Disproved { user } => {
                 // Whoever guesses has waited at his first message, for what he had failed before.
                 let attempt = self.go_on(session, &user)?;
                 Err(self.fail(session, &attempt, "unknown account or wrong proof"))
             }
-            Ask::Token { user, token } => self.token(session, user.as_deref(), &token).await,
+            Ask::Token { user, token, server } => self.token(session, user.as_deref(), &token, &server).await,
             Ask::Certificate { user } => self.certificate(session, user.as_deref(), certificate).await,
         };
         login.map(|login| Answer::Login(Box::new(login)))
@@ -68,15 +68,30 @@ impl Gate {
         Ok(Verifiers { salt: salt.to_vec(), iterations, keys })
     }
 
-    async fn proved(&self, session: &Arc<SessionInfo>, user: &str, app: Option<u32>) -> Result<Login, AuthError> {
+    /// What was proved must still be kept: between the first message and the last a password may be changed.
+    async fn proved(
+        &self,
+        session: &Arc<SessionInfo>,
+        user: &str,
+        app: Option<u32>,
+        keys: &ScramKeys,
+    ) -> Result<Login, AuthError> {
         let attempt = self.go_on(session, user)?;
         // No proof is right under the keys of an account that is not there.
         let Some(account) = &attempt.found else {
             return Err(self.fail(session, &attempt, "no such account any more"));
         };
-        let Some(id) = app else { return self.conclude(session, &attempt, Method::Scram, LoginTrace::default()).await };
+        let Some(id) = app else {
+            let entry = account.password.clone();
+            let own = entry.as_deref().and_then(ScramVerifier::of_entry);
+            if own.is_none_or(|own| own.keys != *keys) {
+                return Err(self.fail(session, &attempt, "changed meanwhile"));
+            }
+            let trace = LoginTrace { entry, ..LoginTrace::default() };
+            return self.conclude(session, &attempt, Method::Scram, trace).await;
+        };
         let apps = self.app_passwords(account.id)?;
-        match apps.iter().find(|app| app.id == id) {
+        match apps.iter().find(|app| app.id == id && app.scram == *keys) {
             Some(app) => self.conclude(session, &attempt, Method::App(id), self.app_trace(app)).await,
             None => Err(self.fail(session, &attempt, "revoked meanwhile")),
         }
@@ -89,9 +104,13 @@ impl Gate {
         session: &Arc<SessionInfo>,
         user: Option<&str>,
         token: &SecretString,
+        server: &Server,
     ) -> Result<Login, AuthError> {
         let attempt = self.begin(session, "").await?;
         let settings = Arc::clone(&self.logins.settings.read());
+        if !settings.are(server) {
+            return Err(self.fail(session, &attempt, "the token was sent to another server"));
+        }
         let Some(issuer) = &settings.issuer else { return Err(self.fail(session, &attempt, "tokens are not taken")) };
         let claim = match issuer.check(token.expose(), self.clock.now().secs()) {
             Ok(claim) => claim,
@@ -99,7 +118,8 @@ impl Gate {
         };
         let (_, found) = self.look_up(&claim.address)?;
         let found = self.same(found, user)?;
-        self.named(session, attempt, found, Method::Token, "the token is for no account, or for another").await
+        let method = Method::Token { until: claim.expires, key: claim.key };
+        self.named(session, attempt, found, method, "the token is for no account, or for another").await
     }
 
     /// RFC 4422 appendix A: the first address of the certificate that has an account; the one that the client names, if it

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use pli_sasl::KeyId;
 use pli_types::{AccountId, Address, Protocol, SessionId, SessionInfo, UnixMillis};
 use tokio_util::sync::CancellationToken;
 
@@ -51,7 +53,12 @@ pub enum Method {
     /// An app password, by its number.
     App(u32),
     /// A token of the issuer.
-    Token,
+    Token {
+        /// Until when it is taken, in Unix seconds.
+        until: i64,
+        /// The issuer's key that verified it.
+        key: KeyId,
+    },
     /// A certificate.
     Certificate,
 }
@@ -64,7 +71,7 @@ impl Method {
             Self::Password => String::from("password"),
             Self::Scram => String::from("scram"),
             Self::App(id) => format!("app password {id}"),
-            Self::Token => String::from("token"),
+            Self::Token { .. } => String::from("token"),
             Self::Certificate => String::from("certificate"),
         }
     }
@@ -84,6 +91,7 @@ pub struct Presence {
     protocol: Protocol,
     told: Mutex<Told>,
     ended: Mutex<Ended>,
+    gone: CancellationToken,
     sessions: Arc<Sessions>,
 }
 
@@ -116,6 +124,19 @@ impl Presence {
     pub fn set_selected(&self, mailbox: Option<&str>) {
         self.told.lock().selected = mailbox.map(Arc::from);
     }
+    /// Ends the session after a time, if it is still there.
+    pub(crate) fn end_after(self: &Arc<Self>, time: Duration) {
+        let (presence, gone) = (Arc::downgrade(self), self.gone.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = gone.cancelled() => {}
+                () = tokio::time::sleep(time) => if let Some(presence) = presence.upgrade() {
+                    tracing::info!(account = %presence.account, "the token has expired");
+                    presence.end();
+                },
+            }
+        });
+    }
     fn end(&self) {
         let mut ended = self.ended.lock();
         ended.before = true;
@@ -145,6 +166,7 @@ impl Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
+        self.gone.cancel();
         self.sessions.leave(self);
     }
 }
@@ -179,6 +201,8 @@ pub enum Which {
     Session(SessionId),
     /// Those that logged in with an app password.
     App(AccountId, u32),
+    /// Those that logged in with the account's own password.
+    Password(AccountId),
 }
 
 /// All sessions that are logged in.
@@ -224,6 +248,7 @@ impl Sessions {
             protocol: info.protocol,
             told: Mutex::new(Told { info: Arc::clone(info), selected: None }),
             ended: Mutex::default(),
+            gone: CancellationToken::new(),
             sessions: Arc::clone(self),
         });
         inner.all.insert(number, Arc::downgrade(&presence));
@@ -249,11 +274,18 @@ impl Sessions {
 
     /// Ends sessions; returns those that were told to.
     pub(crate) fn end(&self, which: Which) -> Vec<Present> {
-        let fits = |presence: &Presence| match which {
+        self.end_where(|presence| match which {
             Which::Account(account) => presence.account == account,
             Which::Session(id) => presence.told.lock().info.id == id,
             Which::App(account, id) => presence.account == account && presence.method == Method::App(id),
-        };
+            Which::Password(account) => {
+                presence.account == account && matches!(presence.method, Method::Password | Method::Scram)
+            }
+        })
+    }
+
+    /// The same by another measure.
+    pub(crate) fn end_where(&self, fits: impl Fn(&Presence) -> bool) -> Vec<Present> {
         let told = self.all().into_iter().filter(|presence| fits(presence));
         told.map(|presence| {
             presence.end();
@@ -324,11 +356,13 @@ mod tests {
         assert_eq!(ended(), [false, true, false]);
         assert_eq!(sessions.end(Which::Session(SessionId(1))).len(), 1);
         assert_eq!(ended(), [true, true, false]);
+        assert_eq!(sessions.end(Which::Password(AccountId::new(1))).len(), 1, "app passwords are others");
+        assert_eq!(ended(), [true, true, false]);
         assert!(sessions.end(Which::Account(AccountId::new(2))).is_empty());
         assert_eq!(sessions.end(Which::Account(AccountId::new(1))).len(), 3);
         assert_eq!(ended(), [true, true, true]);
         // One that is told to end before its connection is known.
-        let late = enter(&sessions, 5, 9, Method::Token, 1).unwrap();
+        let late = enter(&sessions, 5, 9, Method::Certificate, 1).unwrap();
         sessions.end(Which::Account(AccountId::new(5)));
         let handle = Handle::new();
         late.attach(&handle);

@@ -9,9 +9,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD as BASE64URL};
 use pli_audit::Status;
-use pli_crypto::{SCRAM_ITERATIONS, ScramKeys, SecretString};
-use pli_gate::{Answer, AuthError, Handle, Login, LoginSettings, Method, Which, limits};
-use pli_sasl::{Ask, Exchange, Failure, Issuer, Mechanism, Step, Terms};
+use pli_crypto::{SCRAM_ITERATIONS, ScramKeys, ScramVerifier, SecretString};
+use pli_gate::{Answer, AuthError, Handle, Login, LoginSettings, Method, Presence, Which, limits};
+use pli_sasl::{Ask, Exchange, Failure, Issuer, Mechanism, Server, Step, Terms};
 use pli_store::NewAppPassword;
 use pli_types::{AccountId, Action, Actor, SessionInfo};
 use ring::signature::KeyPair as _;
@@ -191,9 +191,100 @@ async fn an_app_password_revoked_between_proof_and_login_opens_nothing() {
     let world = world().await;
     let id = add_app(&world, world.alice, "alice@example.org", "phone", APP).await;
     revoke(&world, world.alice, id).await;
-    let ask = Ask::Proved { user: String::from("alice"), app: Some(id) };
-    let answer = world.gate.sasl(&session(Actor::Anonymous), ask, &[]).await;
+    let salt = world.gate.store().scram_salt("alice@example.org");
+    let keys = ScramKeys::derive(&APP.into(), &salt, SCRAM_ITERATIONS).unwrap();
+    let ask = Ask::Proved { user: String::from("alice"), app: Some(id), keys: keys.clone() };
+    let answer = world.gate.sasl(&session(Actor::Anonymous), ask.clone(), &[]).await;
     assert!(matches!(answer, Err(AuthError::Failed)));
+    // Nor does it open what another one is made for.
+    let next = add_app(&world, world.alice, "alice@example.org", "phone", &APP.replace('2', "3")).await;
+    assert_eq!(next, id + 1, "a number is not given again, also when it was the newest");
+    let ask = Ask::Proved { user: String::from("alice"), app: Some(next), keys };
+    assert!(matches!(world.gate.sasl(&session(Actor::Anonymous), ask, &[]).await, Err(AuthError::Failed)));
+}
+
+async fn set_password(world: &World, password: &str) {
+    let entry = pli_crypto::hash_password(&password.into()).unwrap();
+    let verifier =
+        ScramVerifier::derive(&password.into(), &world.gate.store().scram_salt("alice@example.org")).unwrap();
+    let password = Some(Some(verifier.beside(&entry)));
+    world.change(world.alice, pli_store::AccountChange { password, ..pli_store::AccountChange::default() }).await;
+}
+
+#[tokio::test]
+async fn a_password_changed_between_proof_and_login_opens_nothing() {
+    let world = world().await;
+    set_password(&world, "another").await;
+    let salt = world.gate.store().scram_salt("alice@example.org");
+    let ask = |password: &str| {
+        let keys = ScramKeys::derive(&password.into(), &salt, SCRAM_ITERATIONS).unwrap();
+        Ask::Proved { user: String::from("alice"), app: None, keys }
+    };
+    assert!(world.gate.sasl(&session(Actor::Anonymous), ask("another"), &[]).await.is_ok());
+    assert!(matches!(world.gate.sasl(&session(Actor::Anonymous), ask(PASSWORD), &[]).await, Err(AuthError::Failed)));
+}
+
+#[tokio::test]
+async fn sessions_end_with_the_password_or_the_token_that_opened_them() {
+    let world = world().await;
+    let id = add_app(&world, world.alice, "alice@example.org", "phone", APP).await;
+    let (issuer, token) = issuer();
+    world.gate.set_logins(LoginSettings { issuer: Some(issuer.clone()), ..LoginSettings::default() });
+    let by_token = async |until: i64| {
+        let token = token("alice@example.org", until);
+        let ask = Ask::Token { user: None, token, server: Server::default() };
+        let Ok(Answer::Login(login)) = world.gate.sasl(&session(Actor::Anonymous), ask, &[]).await else {
+            panic!("no login")
+        };
+        attached(login.presence)
+    };
+    let (own, own_handle) = attached(plain(&world, "alice", PASSWORD).await.unwrap().presence);
+    let (app, app_handle) = attached(plain(&world, "alice", APP).await.unwrap().presence);
+    let now = 1_795_500_001;
+    let (bearer, bearer_handle) = by_token(now + 3600).await;
+    assert_eq!(world.gate.end_sessions(Which::Password(world.alice)).len(), 1);
+    let ended = || [own_handle.has_ended(), app_handle.has_ended(), bearer_handle.has_ended()];
+    assert_eq!((own.method, app.method, ended()), (Method::Password, Method::App(id), [true, false, false]));
+    // A token that is in its last second: the leeway for clocks is a minute.
+    let (short, short_handle) = by_token(now - 59).await;
+    tokio::time::timeout(Duration::from_secs(20), short_handle.ended()).await.unwrap();
+    assert!(matches!(short.method, Method::Token { .. }) && !bearer_handle.has_ended());
+    // The same keys again change nothing; others end what the old ones opened.
+    world.gate.set_logins(LoginSettings { issuer: Some(issuer), ..LoginSettings::default() });
+    assert!(!bearer_handle.has_ended());
+    world.gate.set_logins(LoginSettings { issuer: Some(self::issuer().0), ..LoginSettings::default() });
+    assert!(bearer_handle.has_ended() && !app_handle.has_ended());
+    drop(bearer);
+}
+
+fn attached(presence: Arc<Presence>) -> (Arc<Presence>, Arc<Handle>) {
+    let handle = Handle::new();
+    presence.attach(&handle);
+    (presence, handle)
+}
+
+#[tokio::test]
+async fn a_token_meant_for_another_server_opens_nothing() {
+    let world = world().await;
+    let (issuer, token) = issuer();
+    let names = vec![String::from("mail.example.org"), String::from("*.Example.net")];
+    world.gate.set_logins(LoginSettings { issuer: Some(issuer), names, ports: vec![993], ..LoginSettings::default() });
+    for (host, port, right) in [
+        (None, None, true),
+        (Some("Mail.Example.org."), Some(993), true),
+        (Some("imap.example.net"), None, true),
+        (None, Some(994), false),
+        (Some("example.net"), None, false),
+        (Some("a.b.example.net"), None, false),
+        (Some(".example.net"), None, false),
+        (Some("mail.example.org.evil.example"), Some(993), false),
+        (Some(""), None, false),
+    ] {
+        let server = Server { host: host.map(str::to_owned), port };
+        let ask = Ask::Token { user: None, token: token("alice@example.org", 1_795_503_600), server };
+        let answer = world.gate.sasl(&session(Actor::Anonymous), ask, &[]).await;
+        assert_eq!(answer.is_ok(), right, "{host:?} {port:?}");
+    }
 }
 
 /// An issuer with a key of its own, and a token of it.
@@ -220,7 +311,7 @@ async fn tokens() {
     let (issuer, token) = issuer();
     let until = 1_795_500_000 + 3600;
     let ask = async |user: Option<&str>, token: SecretString| {
-        let ask = Ask::Token { user: user.map(str::to_owned), token };
+        let ask = Ask::Token { user: user.map(str::to_owned), token, server: Server::default() };
         match world.gate.sasl(&session(Actor::Anonymous), ask, &[]).await {
             Ok(Answer::Login(login)) => Ok(login.account),
             Ok(Answer::Verifiers(_)) => panic!("verifiers"),

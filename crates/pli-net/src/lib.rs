@@ -18,4 +18,4 @@ pub use connection::Connection;
 pub use limits::{ConnectionGuard, ConnectionLimits, LimitReached};
 pub use listener::{BindError, Listener, ServeOptions, serve};
 pub use shutdown::Shutdown;
-pub use tls::{TlsConfig, TlsError};
+pub use tls::{TlsConfig, TlsError, certificate_names};

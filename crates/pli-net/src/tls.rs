@@ -1,5 +1,6 @@
 //! Server side TLS: certificate and key from PEM bytes, replaceable while serving.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -12,6 +13,7 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
+use x509_parser::extensions::GeneralName;
 
 /// Why a certificate or key was not taken. Nothing changes then: what was loaded before stays in force.
 #[derive(Debug, Error)]
@@ -75,6 +77,25 @@ impl TlsConfig {
     pub fn acceptor_without_tickets(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.loaded.read().ticketless.clone())
     }
+}
+
+/// The names that a server's certificate is for: DNS names and addresses among its subject alternative names. RFC 5280
+/// §4.2.1.6. None where the chain cannot be read.
+#[must_use]
+pub fn certificate_names(chain: &[u8]) -> Vec<String> {
+    let Some(Ok(certificate)) = CertificateDer::pem_slice_iter(chain).next() else { return Vec::new() };
+    let Ok((_, parsed)) = x509_parser::parse_x509_certificate(&certificate) else { return Vec::new() };
+    let Ok(Some(names)) = parsed.subject_alternative_name() else { return Vec::new() };
+    let name = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => match (<[u8; 4]>::try_from(*bytes), <[u8; 16]>::try_from(*bytes)) {
+            (Ok(four), _) => Some(IpAddr::from(four).to_string()),
+            (_, Ok(sixteen)) => Some(IpAddr::from(sixteen).to_string()),
+            _ => None,
+        },
+        _ => None,
+    };
+    names.value.general_names.iter().filter_map(name).collect()
 }
 
 /// Verifies a certificate if the client shows one; one that is no good ends the handshake.

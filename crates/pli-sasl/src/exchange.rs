@@ -49,6 +49,8 @@ pub enum Ask {
         user: String,
         /// The number of the app password, if it was one.
         app: Option<u32>,
+        /// What was proved: whether it is still kept.
+        keys: ScramKeys,
     },
     /// The proof was wrong.
     Disproved {
@@ -61,12 +63,23 @@ pub enum Ask {
         user: Option<String>,
         /// As the issuer made it.
         token: SecretString,
+        /// Which server the client means.
+        server: Server,
     },
     /// Whose is the certificate that the client showed?
     Certificate {
         /// Who the client says.
         user: Option<String>,
     },
+}
+
+/// The server that a client of OAUTHBEARER means, where it says so. RFC 7628 §3.1.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Server {
+    /// `host`, as the client knows it.
+    pub host: Option<String>,
+    /// `port`, as the client connected to it.
+    pub port: Option<u16>,
 }
 
 /// What is kept of an account's passwords for SCRAM.
@@ -103,7 +116,7 @@ enum State {
     /// SCRAM: the proof.
     Proof(Second),
     /// SCRAM: the client's word that it has seen the server's proof.
-    Seen { user: String, app: Option<u32> },
+    Seen { user: String, app: Option<u32>, keys: ScramKeys },
     /// Whether the token is good.
     Token,
     /// The client's word that it has seen the error.
@@ -147,14 +160,14 @@ impl Exchange {
             State::Begin => self.begin(response),
             State::Password { user } => Ok(Step::Ask(Ask::Password { user, password: password(response)? })),
             State::Proof(second) => match second.check(response)? {
-                Some(Right { app, message }) => {
-                    self.state = State::Seen { user: second.user, app };
+                Some(Right { app, keys, message }) => {
+                    self.state = State::Seen { user: second.user, app, keys };
                     Ok(Step::Challenge(message))
                 }
                 None => Ok(Step::Ask(Ask::Disproved { user: second.user })),
             },
             // RFC 5802 §5: the client has verified the server, and says nothing more.
-            State::Seen { user, app } if response.is_empty() => Ok(Step::Ask(Ask::Proved { user, app })),
+            State::Seen { user, app, keys } if response.is_empty() => Ok(Step::Ask(Ask::Proved { user, app, keys })),
             State::Seen { .. } => Err(Failure::Syntax("Nothing was left to say")),
             // RFC 7628 §3.2.3: whatever it says, the exchange has failed.
             State::Error => Err(Failure::Credentials),
@@ -181,9 +194,9 @@ impl Exchange {
             }
             Mechanism::OAuthBearer | Mechanism::XOAuth2 => {
                 let bearer = self.mechanism == Mechanism::OAuthBearer;
-                let (user, token) = if bearer { oauth_bearer(response)? } else { xoauth2(response)? };
+                let (user, token, server) = if bearer { oauth_bearer(response)? } else { xoauth2(response)? };
                 self.state = State::Token;
-                Ok(Step::Ask(Ask::Token { user, token }))
+                Ok(Step::Ask(Ask::Token { user, token, server }))
             }
             // RFC 4422 appendix A: the authorization identity, or nothing.
             Mechanism::External if response.is_empty() => Ok(Step::Ask(Ask::Certificate { user: None })),

@@ -20,9 +20,9 @@ mod messages;
 mod scram;
 mod token;
 
-pub use exchange::{Ask, Exchange, Failure, Step, Verifiers};
+pub use exchange::{Ask, Exchange, Failure, Server, Step, Verifiers};
 pub use mechanism::{Mechanism, Terms};
-pub use token::{Claim, Issuer, IssuerError, TokenError};
+pub use token::{Claim, Issuer, IssuerError, KeyId, TokenError};
 
 /// Longest user name that is looked at.
 pub const NAME_BYTES_MAX: usize = 320;

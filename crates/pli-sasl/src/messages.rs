@@ -2,7 +2,7 @@
 
 use pli_crypto::SecretString;
 
-use crate::exchange::Failure;
+use crate::exchange::{Failure, Server};
 use crate::{NAME_BYTES_MAX, TOKEN_BYTES_MAX};
 
 /// A user name: not empty, no control characters.
@@ -83,25 +83,35 @@ fn bearer(value: &str) -> Result<SecretString, Failure> {
     Ok(SecretString::from(token))
 }
 
-/// RFC 7628 §3.1: GS2 header, ^A, pairs that end with ^A, ^A. `host` and `port` are of use for token types with keyed
-/// digests only, and are not looked at.
-pub(crate) fn oauth_bearer(response: &[u8]) -> Result<(Option<String>, SecretString), Failure> {
+/// Who the client says it is, its token, and which server it means.
+type Bearer = (Option<String>, SecretString, Server);
+
+/// Longest name of a host.
+const HOST_BYTES_MAX: usize = 255;
+
+/// RFC 7628 §3.1: GS2 header, ^A, pairs that end with ^A, ^A.
+pub(crate) fn oauth_bearer(response: &[u8]) -> Result<Bearer, Failure> {
     let bad = Failure::Syntax("Not an OAUTHBEARER response");
     let text = std::str::from_utf8(response).map_err(|_| bad)?;
     let (user, rest) = gs2(text)?;
     let pairs = rest.strip_prefix('\x01').and_then(|rest| rest.strip_suffix("\x01\x01")).ok_or(bad)?;
-    let auth = pairs.split('\x01').find_map(|pair| pair.strip_prefix("auth=")).ok_or(bad)?;
-    Ok((user, bearer(auth)?))
+    let pair = |key: &str| pairs.split('\x01').find_map(|pair| pair.strip_prefix(key));
+    let host = pair("host=").map(str::to_owned);
+    if host.as_ref().is_some_and(|host| host.len() > HOST_BYTES_MAX) {
+        return Err(bad);
+    }
+    let port = pair("port=").map(str::parse).transpose().map_err(|_| bad)?;
+    Ok((user, bearer(pair("auth=").ok_or(bad)?)?, Server { host, port }))
 }
 
 /// `user=NAME ^A auth=Bearer TOKEN ^A ^A`
-pub(crate) fn xoauth2(response: &[u8]) -> Result<(Option<String>, SecretString), Failure> {
+pub(crate) fn xoauth2(response: &[u8]) -> Result<Bearer, Failure> {
     let bad = Failure::Syntax("Not an XOAUTH2 response");
     let text = std::str::from_utf8(response).map_err(|_| bad)?;
     let pairs = text.strip_suffix("\x01\x01").ok_or(bad)?;
     let pair = |key: &str| pairs.split('\x01').find_map(|pair| pair.strip_prefix(key));
     let user = pair("user=").filter(|user| !user.is_empty()).map(|user| name(user.as_bytes())).transpose()?;
-    Ok((user, bearer(pair("auth=").ok_or(bad)?)?))
+    Ok((user, bearer(pair("auth=").ok_or(bad)?)?, Server::default()))
 }
 
 #[cfg(test)]
@@ -135,16 +145,22 @@ mod tests {
 
     #[test]
     fn tokens() {
-        let read = |text: &str| oauth_bearer(text.as_bytes()).map(|(user, token)| (user, token.expose().to_owned()));
+        let read = |text: &str| oauth_bearer(text.as_bytes()).map(|(user, token, _)| (user, token.expose().to_owned()));
         let own = Some(String::from("user@example.com"));
         let example = "n,a=user@example.com,\x01host=server.example.com\x01port=143\x01auth=Bearer vF9dft4qmT\x01\x01";
         assert_eq!(read(example), Ok((own.clone(), "vF9dft4qmT".into())));
         assert_eq!(read("n,,\x01auth=bearer x\x01\x01"), Ok((None, "x".into())));
+        let server = |text: &str| oauth_bearer(text.as_bytes()).map(|(_, _, server)| server);
+        assert_eq!(server(example), Ok(Server { host: Some("server.example.com".into()), port: Some(143) }));
+        assert_eq!(server("n,,\x01auth=bearer x\x01\x01"), Ok(Server::default()));
+        for wrong in ["n,,\x01port=x\x01auth=bearer x\x01\x01", "n,,\x01port=99999\x01auth=bearer x\x01\x01"] {
+            assert!(server(wrong).is_err(), "{wrong:?}");
+        }
         for wrong in ["", "\x01", "n,,", "n,,\x01\x01", "n,,\x01auth=Basic x\x01\x01", "p=x,,\x01auth=Bearer x\x01\x01"]
         {
             assert!(matches!(read(wrong), Err(Failure::Syntax(_))), "{wrong:?}");
         }
-        let read = |text: &str| xoauth2(text.as_bytes()).map(|(user, token)| (user, token.expose().to_owned()));
+        let read = |text: &str| xoauth2(text.as_bytes()).map(|(user, token, _)| (user, token.expose().to_owned()));
         assert_eq!(read("user=user@example.com\x01auth=Bearer x.y-z\x01\x01"), Ok((own, "x.y-z".into())));
         for wrong in ["", "user=a\x01auth=Bearer \x01\x01", "user=a\x01\x01", "user=a\x01auth=Bearer x"] {
             assert!(matches!(read(wrong), Err(Failure::Syntax(_))), "{wrong:?}");

@@ -79,6 +79,8 @@ impl First {
 pub(crate) struct Right {
     /// The number of the app password, if it was one.
     pub(crate) app: Option<u32>,
+    /// What it proved.
+    pub(crate) keys: ScramKeys,
     /// The server's final message.
     pub(crate) message: Vec<u8>,
 }
@@ -118,7 +120,7 @@ impl Second {
         for (which, keys) in &self.keys {
             if keys.proves(exchange.as_bytes(), &proof) {
                 let message = format!("v={}", BASE64.encode(keys.sign(exchange.as_bytes()))).into_bytes();
-                right = Some(Right { app: *which, message });
+                right = Some(Right { app: *which, keys: keys.clone(), message });
             }
         }
         Ok(right)

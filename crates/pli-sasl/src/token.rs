@@ -5,6 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use ring::digest::{SHA256, digest};
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
 };
@@ -60,9 +61,15 @@ pub enum TokenError {
 pub struct Claim {
     /// The address (or login name) that it names.
     pub address: String,
-    /// Until when it is good, in Unix seconds.
+    /// Until when it is taken, in Unix seconds.
     pub expires: i64,
+    /// Which of the issuer's keys verifies it.
+    pub key: KeyId,
 }
+
+/// A key of an issuer, by what it is: SHA-256 of its public part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyId([u8; 32]);
 
 #[derive(Clone)]
 enum KeyKind {
@@ -97,6 +104,16 @@ impl Key {
         };
         let key = Self { id: text("kid").map(str::to_owned), kind };
         text("alg").is_none_or(|alg| alg == key.algorithm()).then_some(key)
+    }
+    fn identity(&self) -> KeyId {
+        let public = match &self.kind {
+            KeyKind::Rsa { n, e } => [&b"RSA"[..], n, b" ", e].concat(),
+            KeyKind::P256(point) => [&b"EC"[..], point].concat(),
+            KeyKind::Ed25519(key) => [&b"OKP"[..], key].concat(),
+        };
+        let mut out = [0; 32];
+        out.copy_from_slice(digest(&SHA256, &public).as_ref());
+        KeyId(out)
     }
     const fn algorithm(&self) -> &'static str {
         match self.kind {
@@ -174,14 +191,22 @@ impl Issuer {
         }
         let wanted = text(&head, "kid");
         let fits = |key: &&Key| key.algorithm() == algorithm && (wanted.is_none() || key.id.as_deref() == wanted);
-        if !self.keys.iter().filter(fits).any(|key| key.verifies(message.as_bytes(), &signature)) {
-            return Err(TokenError::Signature);
-        }
+        let key = self.keys.iter().filter(fits).find(|key| key.verifies(message.as_bytes(), &signature));
+        let key = key.ok_or(TokenError::Signature)?.identity();
         // Nothing is read of what nobody has signed.
-        self.claims(&object(claims).ok_or(TokenError::Form)?, now)
+        self.claims(&object(claims).ok_or(TokenError::Form)?, key, now)
     }
 
-    fn claims(&self, claims: &Object, now: i64) -> Result<Claim, TokenError> {
+    /// Whether tokens that one of its keys once verified for another (or the same) state of the settings are still good.
+    #[must_use]
+    pub fn still_takes(&self, before: &Self, key: KeyId) -> bool {
+        self.issuer == before.issuer
+            && self.audience == before.audience
+            && self.claim == before.claim
+            && self.keys.iter().any(|own| own.identity() == key)
+    }
+
+    fn claims(&self, claims: &Object, key: KeyId, now: i64) -> Result<Claim, TokenError> {
         if text(claims, "iss") != Some(self.issuer.as_str()) {
             return Err(TokenError::Issuer);
         }
@@ -209,7 +234,9 @@ impl Issuer {
             return Err(TokenError::Address);
         }
         match text(claims, &self.claim) {
-            Some(address) if !address.is_empty() => Ok(Claim { address: address.to_owned(), expires }),
+            Some(address) if !address.is_empty() => {
+                Ok(Claim { address: address.to_owned(), expires: expires.saturating_add(LEEWAY_S), key })
+            }
             _ => Err(TokenError::Address),
         }
     }

@@ -166,7 +166,9 @@ fn a_refused_token_is_explained_before_the_end() {
         (Mechanism::XOAuth2, "user=bob@example.org\x01auth=Bearer x\x01\x01", "401"),
     ] {
         let mut exchange = begin(mechanism, terms);
-        let Step::Ask(Ask::Token { user, token }) = exchange.start(Some(response.as_bytes())) else { panic!("asked") };
+        let Step::Ask(Ask::Token { user, token, .. }) = exchange.start(Some(response.as_bytes())) else {
+            panic!("asked")
+        };
         assert_eq!((user.as_deref(), token.expose()), (Some("bob@example.org"), "x"));
         let error = challenge(exchange.refused().unwrap());
         assert!(error.contains(status), "{error}");

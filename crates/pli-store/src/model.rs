@@ -72,6 +72,8 @@ pub struct LoginTrace {
     pub app: Option<u32>,
     /// Whether that one's last use is written anew.
     pub touch: bool,
+    /// The password's entry that was looked at, if it was with the account's own: it must still be that password.
+    pub entry: Option<String>,
     /// The password's entry as it was read, and what takes its place if it still stands.
     pub renewed: Option<(String, String)>,
 }

@@ -222,6 +222,7 @@ fn decodes(key: Key, value: &[u8]) -> bool {
         Some(Table::KeyState) => KeyState::decode(value).is_some(),
         Some(Table::KeyAge | Table::Erasing) => KeyAge::decode(value).is_some(),
         Some(Table::AppPassword) => crate::model::AppPassword::decode(value).is_some(),
+        Some(Table::AppNumber) => crate::rows::credential::AppNumber::decode(value).is_some(),
         Some(Table::Mailbox) => Mailbox::decode(value).is_some(),
         Some(Table::MailboxName) => MailboxId::decode(value).is_some(),
         Some(Table::Subscription) => pli_types::MailboxName::decode(value).is_some(),

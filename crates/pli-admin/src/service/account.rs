@@ -1,5 +1,6 @@
 //! Accounts, their quota, profiles.
 
+use pli_gate::Which;
 use pli_store::{Account, AccountChange, NewAccount, Quota, QuotaLimit};
 use pli_types::{Action, Address};
 use serde_json::{Value, json};
@@ -103,6 +104,8 @@ impl Call<'_> {
                 AccountChange { password: Some(Some(hash(password, salt).await?)), ..AccountChange::default() };
             let permit = self.admit(Action::PasswordChange, Some(account.id))?;
             self.store().change_account(permit, account.id, change).await.map_err(failed)?;
+            // Whoever knew the old one is out; app passwords are others, and stay.
+            self.end_sessions(Which::Password(account.id), account.id).await?;
         }
         self.account_show(&set.address)
     }
@@ -112,6 +115,9 @@ impl Call<'_> {
         let permit = self.admit(Action::AccountChange, Some(account.id))?;
         let change = AccountChange { suspended: Some(suspended), ..AccountChange::default() };
         self.store().change_account(permit, account.id, change).await.map_err(failed)?;
+        if suspended {
+            self.end_sessions(Which::Account(account.id), account.id).await?;
+        }
         self.account_show(address)
     }
 
@@ -120,6 +126,7 @@ impl Call<'_> {
         let permit = self.admit(Action::AccountRemove, Some(account.id))?;
         if erase {
             let erased = self.store().erase_account(permit, account.id).await.map_err(failed)?;
+            self.end_sessions(Which::Account(account.id), account.id).await?;
             return Ok(json!({
                 "id": account.id,
                 "address": account.address,
@@ -129,6 +136,7 @@ impl Call<'_> {
             }));
         }
         self.store().remove_account(permit, account.id).await.map_err(failed)?;
+        self.end_sessions(Which::Account(account.id), account.id).await?;
         Ok(json!({ "id": account.id, "address": account.address, "removed": true }))
     }
 

@@ -3,7 +3,7 @@
 use pli_crypto::{SCRAM_ITERATIONS, ScramKeys, SecretString};
 use pli_gate::{Present, Which};
 use pli_store::NewAppPassword;
-use pli_types::{Action, Address, Protocol, SessionId};
+use pli_types::{AccountId, Action, Address, Protocol, SessionId};
 use serde_json::{Value, json};
 
 use super::{Call, Result, failed};
@@ -50,19 +50,31 @@ impl Call<'_> {
         let account = self.account(address)?;
         let permit = self.admit(Action::AppPasswordChange, Some(account.id))?;
         let removed = self.store().remove_app_password(permit, account.id, id).await.map_err(failed)?.value;
-        let ended = self.gate().end_sessions(Which::App(account.id, id));
+        let ended = self.end_sessions(Which::App(account.id, id), account.id).await?;
         Ok(json!({
             "address": account.address,
             "id": id,
             "label": removed.label,
             "revoked": true,
-            "sessions_ended": ended.len(),
+            "sessions_ended": ended,
         }))
     }
 
     pub(super) fn session_list(&self) -> Result {
         self.admit(Action::SessionList, None)?;
         Ok(Value::Array(self.gate().sessions().iter().map(describe).collect()))
+    }
+
+    /// Ends what an act of an administrator takes the ground from, and records how many that were.
+    pub(super) async fn end_sessions(&self, which: Which, account: AccountId) -> Result<usize> {
+        let ended = self.gate().end_sessions(which).len();
+        if ended > 0 {
+            let permit = self.admit(Action::SessionEnd, Some(account))?;
+            let count = u64::try_from(ended).unwrap_or(u64::MAX);
+            let event = self.gate().event(self.session, Action::SessionEnd).count("sessions", count).account(account);
+            self.store().record(permit, event).await.map_err(failed)?;
+        }
+        Ok(ended)
     }
 
     pub(super) async fn session_end(&self, address: Option<&Address>, session: Option<&str>) -> Result {

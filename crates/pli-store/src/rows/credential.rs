@@ -1,4 +1,4 @@
-//! Rows of credentials beside an account's password: app passwords.
+//! Rows of credentials beside an account's password: app passwords, and the highest number of one that was revoked.
 
 use pli_crypto::ScramKeys;
 use pli_types::UnixMillis;
@@ -29,6 +29,24 @@ impl Row for AppPassword {
             scram: ScramKeys::from_bytes(&r.array()?),
             iterations: r.u32()?,
         };
+        r.end().map(|()| row)
+    }
+}
+
+/// The highest number of an app password of an account that was revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AppNumber(pub(crate) u32);
+
+impl Row for AppNumber {
+    const NAME: &'static str = "app password number";
+    fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new(1);
+        w.u32(self.0);
+        w.done()
+    }
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut r = Reader::versioned(bytes, 1)?;
+        let row = Self(r.u32()?);
         r.end().map(|()| row)
     }
 }

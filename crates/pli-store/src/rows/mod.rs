@@ -155,6 +155,8 @@ tables! {
     Erasing = 0x19,
     /// account, number: a password of one device
     AppPassword = 0x1a,
+    /// account: the highest number of an app password that was revoked
+    AppNumber = 0x1b,
     /// account, mailbox
     Mailbox = 0x20,
     /// account, HMAC of a name → mailbox
@@ -258,6 +260,9 @@ pub(crate) mod keys {
     }
     pub(crate) fn app_password(account: AccountId, id: u32) -> Key {
         app_passwords(account).u32(id)
+    }
+    pub(crate) fn app_number(account: AccountId) -> Key {
+        Key::new(Table::AppNumber).u64(account.get())
     }
     pub(crate) fn mailboxes(account: AccountId) -> Key {
         Key::new(Table::Mailbox).u64(account.get())

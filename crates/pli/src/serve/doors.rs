@@ -1,5 +1,6 @@
 //! The doors: certificates, ports, and which protocol is behind which port.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ use pli_types::SessionId;
 
 use crate::config::{Door, Loaded};
 use crate::failure::{CONFIG, Failure, NO_PERMISSION, UNAVAILABLE};
+
+/// Ports at which clients log in, wherever a forwarder may lead them.
+const STANDARD_PORTS: [u16; 6] = [993, 143, 465, 587, 995, 443];
 
 /// For the handshake of implicit TLS.
 const HANDSHAKE: Duration = Duration::from_secs(30);
@@ -75,8 +79,19 @@ pub fn logins(loaded: &Loaded) -> Result<LoginSettings, Failure> {
         let issuer = Issuer::new(&tokens.issuer, &tokens.audience, &tokens.claim, &keys);
         Some(issuer.map_err(|error| Failure::new(CONFIG, format!("[auth.tokens] keys: {error}")))?)
     };
+    // RFC 7628 §3.1: the names under which clients can have verified this server, and the ports that lead here, with and
+    // without an offset before them.
+    let mut names = pli_net::certificate_names(&pem(loaded)?.chain);
+    names.push(loaded.config.server.hostname.clone());
+    let mut ports = STANDARD_PORTS.to_vec();
+    for (_, door, addresses) in loaded.doors() {
+        ports.push(door.port);
+        ports.extend(addresses.iter().map(SocketAddr::port));
+    }
     Ok(LoginSettings {
         issuer,
+        names,
+        ports,
         imap_sessions_max: loaded.config.imap.connections_per_account_max,
         submission_sessions_max: loaded.config.smtp.connections_per_account_max,
     })
