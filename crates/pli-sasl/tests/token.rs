@@ -73,7 +73,11 @@ fn claims() -> Value {
 fn good_tokens_of_each_kind() {
     for signer in [Signer::ed25519(), Signer::p256()] {
         let claim = issuer(&[signer.jwk()]).check(&signer.token(&claims()), NOW).unwrap();
-        assert_eq!((claim.address.as_str(), claim.expires), ("alice@example.org", NOW + 300 + 60), "a minute for clocks");
+        assert_eq!(
+            (claim.address.as_str(), claim.expires),
+            ("alice@example.org", NOW + 300 + 60),
+            "a minute for clocks"
+        );
     }
     let rsa = json!({ "kty": "RSA", "n": RSA_N, "e": "AQAB", "kid": "r1", "alg": "RS256" });
     assert_eq!(issuer(&[rsa]).check(RSA_TOKEN, NOW).unwrap().address, "alice@example.org");
