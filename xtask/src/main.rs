@@ -9,6 +9,7 @@
 )]
 
 mod arrows;
+mod conformance;
 mod licences;
 mod packages;
 mod rfc;
@@ -39,7 +40,8 @@ const HELP: &str = "cargo xtask STEP
   transcripts only the transcripts
   crash       only the crash tests (PLI_CRASH_ROUNDS)
   fuzz        only the fuzz targets (PLI_FUZZ_SECONDS each)
-  rfc         docs/rfc.md from the RFC lines of code and transcripts (--check compares)
+  rfc         docs/rfc.md from the RFC lines of code and transcripts, and the table of IMAP's extensions in
+              docs/imap.md from the tests that show them (--check compares)
 ";
 
 fn main() -> ExitCode {
@@ -55,7 +57,7 @@ fn main() -> ExitCode {
         "licences" => licences::run(),
         "arrows" => arrows::run(),
         "tidy" => tidy::run(),
-        "rfc" => rfc::run(flag("--check")),
+        "rfc" => rfc_pages(flag("--check")),
         "test" => test::all(rest),
         "clients" => packages::run().and_then(|()| test::clients(rest)),
         "transcripts" => test::transcripts(rest),
@@ -85,7 +87,7 @@ fn ci() -> Outcome {
         ("licences", licences::run),
         ("arrows", arrows::run),
         ("tidy", tidy::run),
-        ("rfc", || rfc::run(true)),
+        ("rfc", || rfc_pages(true)),
         ("clippy", clippy),
         ("test", || test::all(&[])),
     ];
@@ -110,6 +112,11 @@ fn ci() -> Outcome {
     } else {
         Err(format!("failed: {}", failures.join(", ")))
     }
+}
+
+/// What is made from RFC lines and from what tests show.
+fn rfc_pages(check: bool) -> Outcome {
+    rfc::run(check).and(conformance::run(check))
 }
 
 fn fmt(write: bool) -> Outcome {

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::quirks::Quirk;
+
 /// The `[imap]` table of `pli.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -28,8 +30,10 @@ pub struct ImapConfig {
     pub restore_time_zone: chrono_tz::Tz,
     /// RFC 9738: messages that one command may be about; 0: any number, and MESSAGELIMIT is not announced.
     pub message_limit: u32,
-    /// Capabilities that are not shown, in capitals (a client that trips over one).
+    /// Capabilities that nobody gets.
     pub hidden_capabilities: Vec<String>,
+    /// Capabilities that some clients or accounts do not get.
+    pub quirks: Vec<Quirk>,
 }
 
 impl Default for ImapConfig {
@@ -47,6 +51,7 @@ impl Default for ImapConfig {
             restore_time_zone: chrono_tz::UTC,
             message_limit: 0,
             hidden_capabilities: Vec::new(),
+            quirks: Vec::new(),
         }
     }
 }

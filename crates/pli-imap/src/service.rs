@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::budget::Budget;
 use crate::config::ImapConfig;
 use crate::indexing::Indexing;
+use crate::quirks::Quirks;
 use crate::session::Session;
 use crate::table;
 
@@ -44,6 +45,7 @@ pub struct ImapService {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) shutdown: CancellationToken,
     pub(crate) capabilities: table::Capabilities,
+    pub(crate) quirks: Quirks,
     pub(crate) appending: Arc<Budget>,
     pub(crate) indexing: Indexing,
 }
@@ -53,8 +55,9 @@ impl ImapService {
     #[must_use]
     pub fn new(config: ImapConfig, gate: Arc<Gate>, clock: Arc<dyn Clock>, shutdown: CancellationToken) -> Self {
         let capabilities = table::Capabilities::new(&config);
+        let quirks = Quirks::new(&config.hidden_capabilities, &config.quirks);
         let appending = Budget::new(config.in_flight_bytes_max);
-        Self { config, gate, clock, shutdown, capabilities, appending, indexing: Indexing::default() }
+        Self { config, gate, clock, shutdown, capabilities, quirks, appending, indexing: Indexing::default() }
     }
 
     /// Serves one connection until it ends. The stream is inside TLS already where `peer.tls` says so.

@@ -17,6 +17,7 @@ use crate::fail::{Fail, Reply, ReplyCode, level, reply};
 use crate::limits::{BAD_COMMANDS_COUNT_MAX, LOGIN_TIMES_MAX, PROGRESS_S};
 use crate::notify::{self, Notify, Wanted};
 use crate::picture::{Show, write_flag_lines};
+use crate::quirks::{self, Mask};
 use crate::service::{ImapService, Security};
 use crate::state::{Enabled, Open, Place, Selected, State};
 use crate::table::{self, Need, Row, Tells};
@@ -30,6 +31,9 @@ pub const ENDED: &str = "Session ended by the administrator";
 /// RFC 9051 §5.4
 pub const AUTOLOGOUT: &str = "Autologout, idle for too long";
 
+/// What a client gets that uses what is hidden from it.
+const NOT_OFFERED: &str = "This is not offered to this client";
+
 /// One connection.
 pub struct Session {
     pub(crate) service: Arc<ImapService>,
@@ -37,6 +41,8 @@ pub struct Session {
     pub(crate) info: Arc<SessionInfo>,
     pub(crate) state: State,
     pub(crate) enabled: Enabled,
+    /// Capabilities that this client of this account does not get.
+    mask: Mask,
     /// The part that others may reach.
     pub(crate) handle: Arc<Handle>,
     /// What TLS knows of the client.
@@ -90,12 +96,14 @@ impl Session {
         let handle = Handle::new();
         let mut wire = Wire::new(stream, Arc::clone(&handle));
         wire.framer.set_narrow(true);
+        let mask = service.quirks.mask(None, None);
         Self {
             service,
             wire,
             info,
             state: State::NotAuthenticated { failures: 0 },
             enabled: Enabled::default(),
+            mask,
             handle,
             security,
             row: None,
@@ -262,6 +270,7 @@ impl Session {
         self.running = (Some(tag.clone()), self.service.clock.monotonic());
         let result = match self.enter(verb) {
             Ok(()) if self.enabled.uid_only && names_numbers(&body) => Err(Fail::UidRequired),
+            Ok(()) if quirks::hides_part(self.mask, &body, self.enabled.rev2) => Err(Fail::Bad(NOT_OFFERED)),
             Ok(()) => {
                 if self.looks_anew() {
                     self.tell(false);
@@ -301,6 +310,9 @@ impl Session {
     pub(crate) fn enter(&mut self, verb: &'static str) -> Result<(), Fail> {
         self.row = table::find(verb);
         let Some(row) = self.row else { return Err(Fail::Bad("Unknown command")) };
+        if quirks::hides_command(self.mask, row, self.enabled.rev2) {
+            return Err(Fail::Bad(NOT_OFFERED));
+        }
         let fits = match self.state {
             State::NotAuthenticated { .. } => row.states.before_login(),
             State::Authenticated { .. } => row.states.after_login(),
@@ -320,7 +332,7 @@ impl Session {
     /// Tells what may be told now, then writes the tagged answer.
     pub(crate) fn answer(&mut self, tag: &Tag, verb: &'static str, result: Result<Reply, Fail>) -> io::Result<()> {
         let reply = match result {
-            Ok(reply) => reply,
+            Ok(reply) => self.masked(reply),
             Err(Fail::Io(error)) => return Err(error),
             Err(fail) => {
                 self.log(verb, &fail);
@@ -505,11 +517,36 @@ impl Session {
     /// The capabilities as they are now.
     pub(crate) fn capabilities(&self) -> String {
         let lists = &self.service.capabilities;
-        match self.state {
+        let list = match self.state {
             State::NotAuthenticated { .. } if self.may_log_in() => lists.offering(&self.terms()),
             State::NotAuthenticated { .. } => lists.in_the_clear.clone(),
             _ => lists.after_login.clone(),
+        };
+        if self.mask.is_empty() { list } else { self.mask.apply(&list) }
+    }
+
+    /// Looks up what is hidden, after the client or the account has become known.
+    pub(crate) fn look_up_mask(&mut self) {
+        let account = self.login().ok().map(|login| login.address.to_string());
+        self.mask = self.service.quirks.mask(self.info.client.as_deref(), account.as_deref());
+    }
+
+    /// Whether a capability is hidden from this session.
+    pub(crate) fn hides(&self, capability: &str) -> bool {
+        quirks::hides(self.mask, capability, self.enabled.rev2)
+    }
+
+    /// A reply without the code of an extension that is hidden.
+    fn masked(&self, mut reply: Reply) -> Reply {
+        let of = match &reply.code {
+            ReplyCode::AppendUid(..) | ReplyCode::CopyUid(..) => "UIDPLUS",
+            ReplyCode::MailboxId(_) => "OBJECTID",
+            _ => return reply,
+        };
+        if self.hides(of) {
+            reply.code = ReplyCode::None;
         }
+        reply
     }
 
     /// No mailbox is open any more.

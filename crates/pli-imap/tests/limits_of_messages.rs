@@ -1,5 +1,4 @@
-//! What depends on the configuration or on a slow search: MESSAGELIMIT (RFC 9738) and INPROGRESS (RFC 9585).
-// shows: MESSAGELIMIT INPROGRESS
+//! What depends on the configuration or on a slow search: MESSAGELIMIT (RFC 9738), INPROGRESS (RFC 9585), quotas of messages.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod support;
@@ -10,6 +9,7 @@ use std::time::Duration;
 
 use pli_imap::ImapConfig;
 use pli_io::{Clock, RealClock};
+use pli_store::QuotaLimit;
 use pli_types::UnixMillis;
 use support::*;
 
@@ -84,4 +84,18 @@ async fn many_messages_in_one_append_are_all_or_nothing() {
     let refused = client.run(&many(2_500)).await;
     assert!(refused.contains("a NO [LIMIT]"), "{refused}");
     assert!(client.ok("STATUS INBOX (MESSAGES)").await.contains("MESSAGES 1500"));
+}
+
+/// RFC 9208 §5.2: a quota of messages is shown and kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_count_against_a_quota_of_messages() {
+    let limit = QuotaLimit { bytes: None, messages: Some(2) };
+    let server = server_of(ImapConfig::default(), limit, Arc::new(RealClock::new())).await;
+    let mut client = server.login("alice").await;
+    client.append("INBOX", "", &message("one")).await;
+    client.append("INBOX", "", &message("two")).await;
+    let told = client.ok("GETQUOTA \"\"").await;
+    assert!(told.contains("MESSAGE 2 2"), "{told}");
+    let refused = client.run("APPEND INBOX {3+}\r\nx\r\n").await;
+    assert!(refused.contains("a NO [OVERQUOTA]"), "{refused}");
 }

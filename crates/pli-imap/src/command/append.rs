@@ -158,6 +158,9 @@ impl Basket {
     async fn put(&mut self, session: &mut Session, part: AppendPart) -> Result<(), Fail> {
         match part {
             AppendPart::Begin(meta) => {
+                if !self.messages.is_empty() && session.hides("MULTIAPPEND") {
+                    return Err(Fail::Bad("One message only"));
+                }
                 if self.messages.len() >= MULTIAPPEND_COUNT_MAX || !self.share.grow(APPEND_MESSAGE_BYTES) {
                     return Err(Fail::No(Some(Code::Limit), "Too many messages at once"));
                 }
@@ -165,6 +168,7 @@ impl Basket {
                 self.messages.push((meta, Vec::new()));
                 Ok(())
             }
+            AppendPart::Url(_) if session.hides("CATENATE") => Err(Fail::Bad("No URLs")),
             AppendPart::Url(text) => {
                 let room = session.service.config.message_bytes_max.saturating_sub(self.message()?.len() as u64);
                 let bytes = url::read(session, &text, room).await?;

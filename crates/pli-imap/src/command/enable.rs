@@ -7,6 +7,9 @@ pub fn run(session: &mut Session, names: &[Box<str>]) -> Result<Reply, Fail> {
     let mut enabled = session.enabled;
     let mut told: Vec<&str> = Vec::new();
     for name in names {
+        if session.hides(name) {
+            continue;
+        }
         // RFC 5161 §3.1: what cannot be enabled is left out without a word.
         let name = match &**name {
             "CONDSTORE" => {

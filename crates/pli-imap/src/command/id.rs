@@ -18,6 +18,7 @@ pub fn run(session: &mut Session, fields: Option<Vec<(String, Option<String>)>>)
             named.presence.set_info(&named.session);
             *login = Arc::new(named);
         }
+        session.look_up_mask();
     }
     // RFC 2971 §2: the version would help attackers more than clients.
     session.wire.out.id(&[("name", Some("Pli"))]);

@@ -37,6 +37,7 @@ pub fn entered(session: &mut Session, login: Login) -> Reply {
     session.info = Arc::clone(&login.session);
     session.state = State::Authenticated { login: Arc::new(login) };
     session.wire.framer.set_narrow(false);
+    session.look_up_mask();
     // RFC 9051 §6.2.2: the capabilities may differ now, so they are told at once.
     Reply::ok_code(ReplyCode::Capability(session.capabilities()), "Logged in")
 }

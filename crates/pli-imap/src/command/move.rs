@@ -27,7 +27,9 @@ pub async fn run(session: &mut Session, uid: bool, set: &MessageSet, name: &Mail
     if !moved.uids.is_empty() {
         // RFC 6851 §4.3: COPYUID in an untagged OK, before the EXPUNGEs.
         let (validity, from, to) = split(moved);
-        session.wire.out.untagged(Status::Ok, Some(Code::CopyUid { validity, from: &from, to: &to }), "Moved");
+        if !session.hides("UIDPLUS") {
+            session.wire.out.untagged(Status::Ok, Some(Code::CopyUid { validity, from: &from, to: &to }), "Moved");
+        }
     }
     session.tell_own(true);
     Ok(Reply::ok("MOVE done"))

@@ -97,6 +97,7 @@ fn leave(session: &mut Session) -> Result<Arc<Login>, Fail> {
 
 fn write_mailbox(session: &mut Session, mailbox: &Mailbox, selected: &Selected) {
     let Enabled { rev2, uid_only, .. } = session.enabled;
+    let [modseq, object_id] = ["CONDSTORE", "OBJECTID"].map(|name| !session.hides(name));
     let out = &mut session.wire.out;
     let picture = &selected.picture;
     write_flag_lines(out, picture, selected.changeable());
@@ -111,8 +112,13 @@ fn write_mailbox(session: &mut Session, mailbox: &Mailbox, selected: &Selected) 
         }
     }
     out.uid_lines(picture.uid_validity, picture.uid_next);
-    out.untagged(Status::Ok, Some(Code::HighestModSeq(highest(picture.highest_modseq))), "Highest");
-    out.untagged(Status::Ok, Some(Code::MailboxId(&mailbox_id(mailbox.id, selected.past.as_deref()))), "Object id");
+    if modseq {
+        out.untagged(Status::Ok, Some(Code::HighestModSeq(highest(picture.highest_modseq))), "Highest");
+    }
+    if object_id {
+        let id = mailbox_id(mailbox.id, selected.past.as_deref());
+        out.untagged(Status::Ok, Some(Code::MailboxId(&id)), "Object id");
+    }
     if rev2 {
         // RFC 9051 §6.3.2: a LIST answer with the mailbox's name is required in rev2.
         out.list(&ListRow {

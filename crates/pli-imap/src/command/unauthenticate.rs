@@ -15,6 +15,7 @@ pub fn run(session: &mut Session) -> Reply {
     session.info = Arc::new(SessionInfo { actor: Actor::Anonymous, ..SessionInfo::clone(&session.info) });
     session.state = State::NotAuthenticated { failures: 0 };
     session.enabled = Enabled::default();
+    session.look_up_mask();
     session.notify = None;
     session.wire.out.set_uid_only(false);
     session.counts = Counts::default();

@@ -49,6 +49,10 @@ pub async fn server_with(config: ImapConfig, quota: Option<u64>) -> Server {
 }
 
 pub async fn server_by(config: ImapConfig, quota: Option<u64>, clock: Arc<dyn Clock>) -> Server {
+    server_of(config, QuotaLimit { bytes: quota.map(ByteCount::new), messages: None }, clock).await
+}
+
+pub async fn server_of(config: ImapConfig, limit: QuotaLimit, clock: Arc<dyn Clock>) -> Server {
     let dir = tempfile::tempdir().unwrap();
     let options = StoreOptions {
         dir: PathBuf::from(dir.path()).join("store"),
@@ -73,7 +77,6 @@ pub async fn server_by(config: ImapConfig, quota: Option<u64>, clock: Arc<dyn Cl
     let admin = Arc::new(SessionInfo::admin(SessionId(1), 0));
     let permit = |action| gate.admit(&admin, action, &Target::default()).unwrap();
     store.add_domain(permit(Action::DomainChange), String::from("example.org")).await.unwrap();
-    let limit = QuotaLimit { bytes: quota.map(ByteCount::new), messages: None };
     let hash = hash_password(&SecretString::from(PASSWORD)).unwrap();
     for name in ["alice", "bob"] {
         let mailboxes = SpecialUse::ALL

@@ -184,6 +184,7 @@ fn sizes(config: &Config, text: &Text<'_>) -> Result<(), String> {
             return text.wrong(header, key, "1 at least");
         }
     }
+    quirks(config, text)?;
     for (header, in_flight, message) in [
         ("[imap]", imap.in_flight_bytes_max, imap.message_bytes_max),
         ("[smtp]", smtp.in_flight_bytes_max, smtp.message_bytes_max),
@@ -191,6 +192,23 @@ fn sizes(config: &Config, text: &Text<'_>) -> Result<(), String> {
         if in_flight < message {
             let reason = "less than message_bytes_max: the largest message would never be taken";
             return text.wrong(header, "in_flight_bytes_max", reason);
+        }
+    }
+    Ok(())
+}
+
+/// Capabilities by names that there are, of somebody.
+fn quirks(config: &Config, text: &Text<'_>) -> Result<(), String> {
+    let known = |name: &&String| !pli_imap::quirks::is_known(name);
+    if let Some(name) = config.imap.hidden_capabilities.iter().find(known) {
+        return text.wrong("[imap]", "hidden_capabilities", format!("{name}: no such capability"));
+    }
+    for quirk in &config.imap.quirks {
+        if let Some(name) = quirk.hide.iter().find(known) {
+            return text.wrong("[imap]", "quirks", format!("{name}: no such capability"));
+        }
+        if quirk.client.is_empty() && quirk.account.is_empty() {
+            return text.wrong("[imap]", "quirks", "a client or an account is needed; hidden_capabilities is for all");
         }
     }
     Ok(())
