@@ -238,6 +238,7 @@ fn fuzz_smtp_session() {
         recipients_max: 5,
         bad_commands_max: 20,
         login_failures_max: 3,
+        future_release: (60, pli_types::UnixMillis(60_000)),
         starttls: !tls,
         tls,
     };

@@ -5,7 +5,7 @@
 //! helpers that submission needs to look at and repair a header ([`fix`]).
 //!
 //! It deliberately knows no store, no clock, no sockets and no IMAP commands; it changes no byte of a message
-//! (only [`fix::remove_header`] does, on request).
+//! (only [`fix::remove_header`] and [`binary_to_base64`] do, on request).
 //!
 //! Standards: RFC 5322, 2045, 2046, 2047, 2183, 2231, 9051 §6.4.5.1 and §7.5.2, 8970 (preview), leniency after
 //! RFC 7103.
@@ -17,6 +17,7 @@
 //! - what [`write_envelope`] and [`write_body`] print is valid IMAP for every summary, decoded ones included.
 
 mod address;
+mod binary;
 mod codec;
 mod date;
 mod decode;
@@ -33,6 +34,7 @@ mod summary;
 mod utf7;
 
 pub use address::{MailAddress, addresses};
+pub use binary::binary_to_base64;
 pub use codec::{DecodeError, FORMAT_VERSION};
 pub use date::parse_date;
 pub use decode::{charset_to_utf8, decode_words, transfer_decode};

@@ -26,6 +26,8 @@ pub struct SmtpConfig {
     pub login_failures_max: u32,
     /// Submission sessions that one account may have at once; the next login gets `454`.
     pub connections_per_account_max: usize,
+    /// Seconds that a submitted message may be told to wait. RFC 4865.
+    pub future_release_max_s: u32,
 }
 
 impl Default for SmtpConfig {
@@ -41,6 +43,7 @@ impl Default for SmtpConfig {
             bad_commands_max: 20,
             login_failures_max: 3,
             connections_per_account_max: 100,
+            future_release_max_s: 30 * 86_400,
         }
     }
 }

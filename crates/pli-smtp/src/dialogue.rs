@@ -10,11 +10,13 @@ mod auth;
 
 use memchr::memchr;
 use pli_sasl::{Ask, Exchange, Mechanism, Terms, Verifiers};
+use pli_types::{RcptParameters, UnixMillis};
 use zeroize::Zeroize;
 
 use crate::Role;
 use crate::command::{Command, MailFrom, parse};
 use crate::data::{DataDecoder, Inspector};
+use crate::extension::{Circumstances, Extension, is_offered, offered};
 use crate::limits::{AUTH_LINE_BYTES_MAX, DISCARD_FACTOR, IDLE_BYTES_MAX, LINE_BYTES_MAX, REFUSED_RECIPIENTS_MAX};
 use crate::path::ForwardPath;
 use crate::reply::Reply;
@@ -38,6 +40,8 @@ pub struct Settings {
     pub starttls: bool,
     /// Whether the session is inside TLS from the start.
     pub tls: bool,
+    /// How long a submitted message may be told to wait, in seconds, and until when that is. RFC 4865 §3.
+    pub future_release: (u32, UnixMillis),
 }
 
 /// What is to be done next. Before anything else, [`Session::take_output`] is sent.
@@ -59,7 +63,12 @@ pub enum Question {
     /// May mail from this sender be taken? A new transaction begins.
     Sender(MailFrom),
     /// May this recipient be added?
-    Recipient(ForwardPath),
+    Recipient {
+        /// To whom.
+        path: ForwardPath,
+        /// What RCPT says of it.
+        parameters: RcptParameters,
+    },
     /// What a SASL exchange asks. [`Ask::Verifiers`] is answered with [`Session::answer_verifiers`], if not refused.
     Login(Ask),
     /// The message is whole; it is to be delivered. The transaction ends.
@@ -424,7 +433,9 @@ impl Session {
             }
             Command::Helo(name) => self.helo(name),
             Command::Mail(from) => self.mail(from),
-            Command::Rcpt { path, non_ascii } => self.rcpt(path, non_ascii),
+            Command::Rcpt { path, non_ascii, parameters, extensions } => {
+                self.rcpt(path, non_ascii, parameters, &extensions)
+            }
             Command::Data => self.data(),
             Command::Bdat { bytes, last } => self.bdat(bytes, last),
             Command::Auth { mechanism, initial } => self.auth(&mechanism, initial),
@@ -468,30 +479,43 @@ impl Session {
 
     fn ehlo(&mut self, name: String) -> Option<Step> {
         self.greeted(name, true);
-        let mut lines = vec![
-            self.settings.hostname.clone(),
-            String::from("PIPELINING"),
-            format!("SIZE {}", self.settings.message_bytes_max),
-            String::from("8BITMIME"),
-            String::from("SMTPUTF8"),
-            String::from("ENHANCEDSTATUSCODES"),
-            String::from("CHUNKING"),
-        ];
-        if self.offers_starttls() {
-            lines.push(String::from("STARTTLS"));
+        let mut lines = vec![self.settings.hostname.clone()];
+        for (extension, keyword) in offered(self.circumstances()) {
+            let value = self.extension_value(extension);
+            lines.push(if value.is_empty() { keyword.to_owned() } else { format!("{keyword} {value}") });
         }
-        // RFC 4954 §4 and §9: no mechanism with a plain password outside TLS.
-        if self.settings.role.is_submission() && self.tls && !self.authenticated {
-            let names: Vec<_> = Mechanism::offered(&self.terms).map(Mechanism::name).collect();
-            lines.push(format!("AUTH {}", names.join(" ")));
-        }
-        lines.push(String::from("HELP"));
         self.say(&Reply { code: 250, enhanced: "", lines });
         None
     }
 
-    const fn offers_starttls(&self) -> bool {
-        self.settings.starttls && !self.tls
+    const fn circumstances(&self) -> Circumstances {
+        let Settings { role, starttls, .. } = self.settings;
+        Circumstances { role, tls: self.tls, starttls, authenticated: self.authenticated }
+    }
+
+    /// What follows the keyword in EHLO's reply.
+    fn extension_value(&self, extension: Extension) -> String {
+        let settings = &self.settings;
+        match extension {
+            Extension::Size => settings.message_bytes_max.to_string(),
+            // RFC 9422 §4
+            Extension::Limits => format!("RCPTMAX={}", settings.recipients_max),
+            Extension::FutureRelease => {
+                let (seconds, until) = settings.future_release;
+                let until = chrono::DateTime::from_timestamp(until.secs(), 0).unwrap_or_default();
+                format!("{seconds} {}", until.format("%Y-%m-%dT%H:%M:%SZ"))
+            }
+            // RFC 4954 §4 and §9: no mechanism with a plain password outside TLS.
+            Extension::Auth => Mechanism::offered(&self.terms).map(Mechanism::name).collect::<Vec<_>>().join(" "),
+            _ => String::new(),
+        }
+    }
+
+    /// RFC 5321 §4.1.1.11: a parameter of an extension that is not offered is not known.
+    fn not_offered(&self, used: &[Extension]) -> Option<Reply> {
+        let at = self.circumstances();
+        let known = used.iter().all(|extension| is_offered(*extension, at));
+        (!known).then(|| Reply::new(555, "5.5.4", "A parameter is of an extension that is not offered here"))
     }
 
     fn starttls(&mut self) -> Option<Step> {
@@ -532,6 +556,9 @@ impl Session {
         if matches!(self.phase, Phase::Mail(_)) {
             return self.out_of_order("A transaction is open already");
         }
+        if let Some(reply) = self.not_offered(&from.extensions) {
+            return self.bad(&reply);
+        }
         // RFC 1870 §6.1
         if from.size.is_some_and(|size| size > self.settings.message_bytes_max) {
             return self.done(552, "5.3.4", "The message is larger than this server takes");
@@ -544,8 +571,14 @@ impl Session {
         self.ask(Asked::Sender, Question::Sender(from))
     }
 
-    fn rcpt(&mut self, path: ForwardPath, non_ascii: bool) -> Option<Step> {
-        if let Some(reply) = self.missing_first() {
+    fn rcpt(
+        &mut self,
+        path: ForwardPath,
+        non_ascii: bool,
+        parameters: RcptParameters,
+        used: &[Extension],
+    ) -> Option<Step> {
+        if let Some(reply) = self.missing_first().or_else(|| self.not_offered(used)) {
             return self.bad(&reply);
         }
         let max = self.settings.recipients_max;
@@ -559,7 +592,7 @@ impl Session {
         if non_ascii && !transaction.from.smtputf8 {
             return self.done(553, "5.6.7", "An address outside ASCII needs SMTPUTF8");
         }
-        self.ask(Asked::Recipient, Question::Recipient(path))
+        self.ask(Asked::Recipient, Question::Recipient { path, parameters })
     }
 
     fn recipient_answered(&mut self, reply: &Reply) {
@@ -587,6 +620,8 @@ impl Session {
             Phase::Mail(t) if t.accepted == 0 => Some(Reply::new(503, "5.5.1", "RCPT first")),
             // RFC 3030 §2: DATA and BDAT do not mix.
             Phase::Mail(t) if t.chunked && !chunk => Some(Reply::new(503, "5.5.1", "BDAT has begun")),
+            // RFC 3030 §3: no end can be found in content of any bytes.
+            Phase::Mail(t) if t.from.binary && !chunk => Some(Reply::new(503, "5.5.1", "BINARYMIME needs BDAT")),
             Phase::Mail(_) => None,
             Phase::Start | Phase::Ready => Some(Reply::new(503, "5.5.1", "MAIL first")),
         }
@@ -732,6 +767,9 @@ impl Transaction {
             return Some(reply);
         }
         let faults = self.inspector.finish();
+        if self.from.binary {
+            return None;
+        }
         if faults.bare_line_end {
             return Some(Reply::new(550, "5.6.0", "The message holds a CR or LF that is no CRLF"));
         }

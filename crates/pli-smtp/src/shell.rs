@@ -96,6 +96,10 @@ impl<'a> Shell<'a> {
             login_failures_max: config.login_failures_max,
             starttls: tls.is_none(),
             tls: tls.is_some(),
+            future_release: (
+                config.future_release_max_s,
+                service.clock.now().plus_ms(i64::from(config.future_release_max_s) * 1000),
+            ),
         });
         let addresses = connection.client_addresses();
         session.set_terms(service.gate.terms(NO_BINDING, !addresses.is_empty()));
@@ -292,8 +296,8 @@ impl<'a> Shell<'a> {
                 }
                 Err(reply) => reply,
             },
-            Question::Recipient(path) => match &mut self.transaction {
-                Some(transaction) => asker.recipient(transaction, path).unwrap_or_else(|reply| reply),
+            Question::Recipient { path, parameters } => match &mut self.transaction {
+                Some(transaction) => asker.recipient(transaction, path, parameters).unwrap_or_else(|reply| reply),
                 None => lost(),
             },
             Question::Message { from, body } => {

@@ -8,10 +8,14 @@ use pli_gate::{Answer, Gate, Login, Target};
 use pli_mime::fix::header_addresses;
 use pli_sasl::Ask;
 use pli_store::{Committed, Delivery, Durable, LocalRecipient, Permit, RemoteRecipient, StoreError};
-use pli_types::{AccountId, Action, Address, ByteCount, FlagSet, SessionInfo, UnixMillis};
+use pli_types::{
+    AccountId, Action, Address, ByteCount, EnvelopeParameters, FlagSet, MailParameters, RcptParameters, SessionInfo,
+    UnixMillis,
+};
 use tracing::{error, info};
 
 use crate::command::MailFrom;
+use crate::envelope::{mail_parameters, valid_since};
 use crate::limits::{FROM_ADDRESSES_MAX, PREPARE_INLINE_BYTES_MAX};
 use crate::path::ForwardPath;
 use crate::reply::{Reply, of_refusal, of_store_error, unavailable};
@@ -27,16 +31,51 @@ pub(crate) struct Asker<'a> {
     pub esmtp: bool,
 }
 
-/// The recipients so far, each account and address once.
+/// One RCPT that was accepted.
+struct Named {
+    /// As the client named it.
+    address: Address,
+    parameters: RcptParameters,
+    /// Where it leads.
+    local: Vec<AccountId>,
+    remote: Vec<Address>,
+}
+
+/// The recipients so far.
 #[derive(Default)]
 pub(crate) struct Transaction {
     /// Leave to submit, taken at MAIL.
     submit: Option<Permit>,
-    /// As the client named them.
-    named: Vec<Address>,
-    local: Vec<AccountId>,
-    remote: Vec<Address>,
+    parameters: MailParameters,
+    named: Vec<Named>,
     bytes_announced: u64,
+}
+
+impl Transaction {
+    /// Accounts, each once.
+    fn local(&self) -> Vec<AccountId> {
+        let mut all = Vec::new();
+        self.named.iter().for_each(|named| add_once(&mut all, named.local.iter().copied()));
+        all
+    }
+    /// What is to be queued, each address once, with what RCPT said of it.
+    fn remote(&self) -> Vec<(Address, RcptParameters)> {
+        let mut all: Vec<(Address, RcptParameters)> = Vec::new();
+        for named in &self.named {
+            // What waits is looked at again when its time has come.
+            let targets = if self.waits() { std::slice::from_ref(&named.address) } else { named.remote.as_slice() };
+            for target in targets {
+                if !all.iter().any(|(address, _)| address == target) {
+                    all.push((target.clone(), named.parameters.clone()));
+                }
+            }
+        }
+        all
+    }
+    /// RFC 4865
+    const fn waits(&self) -> bool {
+        self.parameters.hold_until.is_some()
+    }
 }
 
 /// A reply to be given as it stands.
@@ -49,7 +88,10 @@ impl Asker<'_> {
 
     /// MAIL. On submission the sender must own the address. RFC 6409 §6.1.
     pub(crate) fn sender(&self, from: &MailFrom) -> Result<(Transaction, Reply), Refused> {
-        let mut transaction = Transaction { bytes_announced: from.size.unwrap_or(0), ..Transaction::default() };
+        let now = self.service.clock.now();
+        let (parameters, lowered) = mail_parameters(from, self.role, &self.service.config(), now)?;
+        let bytes_announced = from.size.unwrap_or(0);
+        let mut transaction = Transaction { parameters, bytes_announced, ..Transaction::default() };
         if self.role.is_submission() {
             // The empty reverse path is what receipts are sent with; `From` is checked all the same.
             if let (Some(login), Some(address)) = (self.login, &from.reverse_path) {
@@ -58,7 +100,13 @@ impl Asker<'_> {
             let permit = self.gate().admit(self.session, Action::Submit, &Target::default()).map_err(of_refusal)?;
             transaction.submit = Some(permit);
         }
-        Ok((transaction, Reply::new(250, "2.1.0", "Sender OK")))
+        // RFC 6710 §5
+        let reply = if lowered {
+            Reply::new(250, "2.3.6", "Sender OK, priority changed to 0")
+        } else {
+            Reply::new(250, "2.1.0", "Sender OK")
+        };
+        Ok((transaction, reply))
     }
 
     fn owned(&self, login: &Login, address: &Address) -> Result<(), Refused> {
@@ -73,7 +121,12 @@ impl Asker<'_> {
     }
 
     /// RCPT.
-    pub(crate) fn recipient(&self, transaction: &mut Transaction, path: ForwardPath) -> Result<Reply, Refused> {
+    pub(crate) fn recipient(
+        &self,
+        transaction: &mut Transaction,
+        path: ForwardPath,
+        parameters: RcptParameters,
+    ) -> Result<Reply, Refused> {
         let address = match path {
             ForwardPath::To(address) => address,
             ForwardPath::Postmaster => self.postmaster()?,
@@ -81,6 +134,7 @@ impl Asker<'_> {
         let (local, remote) = match self.gate().route(&address).map_err(of_refusal)? {
             Route::To { local, remote } => {
                 for account in &local {
+                    self.check_since(*account, parameters.valid_since)?;
                     self.check_room(*account, transaction.bytes_announced)?;
                 }
                 (local, remote)
@@ -103,10 +157,37 @@ impl Asker<'_> {
                 return Err(Reply::new(550, "5.7.1", "Relaying denied"));
             }
         };
-        add_once(&mut transaction.local, local);
-        add_once(&mut transaction.remote, remote);
-        add_once(&mut transaction.named, vec![address]);
+        // RFC 7293 §5: who owns a mailbox elsewhere is not known here.
+        if !remote.is_empty() && parameters.valid_since.is_some() && !parameters.valid_since_or_unknown {
+            return Err(Reply::new(550, "5.7.19", "It cannot be told here since when the mailbox has had its owner"));
+        }
+        if !transaction.named.iter().any(|named| named.address == address) {
+            transaction.named.push(Named { address, parameters, local, remote });
+        }
         Ok(Reply::new(250, "2.1.5", "Recipient OK"))
+    }
+
+    /// RFC 7293 §5: the mailbox must have had its owner at the moment named.
+    fn check_since(&self, account: AccountId, since: Option<UnixMillis>) -> Result<(), Refused> {
+        let Some(since) = since else { return Ok(()) };
+        match self.gate().directory().account(account) {
+            Ok(Some(row)) if row.created > since => {
+                Err(Reply::new(550, "5.7.17", "The mailbox has another owner since then"))
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(of_store_error(&error)),
+        }
+    }
+
+    /// The same for the header field, which comes through servers that know no RRVS. RFC 7293 §4.
+    fn check_since_in_header(&self, transaction: &Transaction, body: &[u8]) -> Result<(), Refused> {
+        let Some((address, since)) = valid_since(body) else { return Ok(()) };
+        for named in transaction.named.iter().filter(|named| named.address.key() == address.key()) {
+            for account in &named.local {
+                self.check_since(*account, Some(since))?;
+            }
+        }
+        Ok(())
     }
 
     /// RFC 5321 §4.5.1: `<Postmaster>` without a domain is ours.
@@ -138,6 +219,14 @@ impl Asker<'_> {
         if loops(&body) {
             return Err(Reply::new(554, "5.4.6", "The message has passed too many servers; it goes in a loop"));
         }
+        // RFC 3030 §3
+        let body = if from.binary {
+            pli_mime::binary_to_base64(&body)
+                .ok_or_else(|| Reply::new(554, "5.6.3", "Bytes outside of binary parts cannot be stored"))?
+        } else {
+            body
+        };
+        self.check_since_in_header(&transaction, &body)?;
         let now = self.service.clock.now();
         let body = match self.login {
             Some(login) if self.role.is_submission() => {
@@ -150,8 +239,8 @@ impl Asker<'_> {
         let message = self.with_trace(&transaction, &from, &body, id, now);
         let eight_bit = !message.is_ascii();
         let bytes = message.len() as u64;
-        let Transaction { submit, local, remote, .. } = transaction;
-        let (entrance, local, remote) = self.permits(submit, local, remote, bytes)?;
+        let international = transaction.remote().iter().any(|(address, _)| !address.local().is_ascii());
+        let (entrance, local, remote) = self.permits(transaction, bytes)?;
         let (local_count, remote_count) = (local.len(), remote.len());
         let prepared = self.prepare(message).await.map_err(|e| of_store_error(&e))?;
         let delivery = Delivery {
@@ -159,7 +248,8 @@ impl Asker<'_> {
             reverse_path: from.reverse_path,
             local,
             remote,
-            smtputf8: from.smtputf8,
+            // An alias may lead to an address that only SMTPUTF8 can carry.
+            smtputf8: from.smtputf8 || international,
             eight_bit,
             ends: Vec::new(),
         };
@@ -213,14 +303,14 @@ impl Asker<'_> {
             ),
             id,
             only_recipient: match t.named.as_slice() {
-                [only] if from.smtputf8 || only.to_string().is_ascii() => Some(only),
+                [only] if from.smtputf8 || only.address.to_string().is_ascii() => Some(&only.address),
                 _ => None,
             },
             submitted,
             now,
         };
         let mut message = Vec::with_capacity(body.len() + 512);
-        if t.remote.is_empty() {
+        if t.remote().is_empty() {
             message.extend_from_slice(return_path(from.reverse_path.as_ref()).as_bytes());
         }
         message.extend_from_slice(received.field().as_bytes());
@@ -231,11 +321,12 @@ impl Asker<'_> {
     /// One permit for the message and one for each recipient.
     fn permits(
         &self,
-        submit: Option<Permit>,
-        local: Vec<AccountId>,
-        remote: Vec<Address>,
+        transaction: Transaction,
         bytes: u64,
     ) -> Result<(Permit, Vec<LocalRecipient>, Vec<RemoteRecipient>), Refused> {
+        let (local, remote) =
+            (if transaction.waits() { Vec::new() } else { transaction.local() }, transaction.remote());
+        let Transaction { submit, parameters: mail, named, .. } = transaction;
         let entrance = match submit {
             Some(permit) => permit,
             None => self.gate().admit(self.session, Action::Deliver, &Target::default()).map_err(of_refusal)?,
@@ -249,14 +340,17 @@ impl Asker<'_> {
             .collect::<Result<Vec<_>, Refused>>()?;
         let remote = remote
             .into_iter()
-            .map(|forward_path| {
-                // To a remote target of an alias the server itself sends on, whoever the message came from.
-                let permit = if self.role.is_submission() {
+            .map(|(forward_path, rcpt)| {
+                // To a remote target of an alias the server itself sends on, whoever the message came from; so it does to
+                // its own accounts what waited.
+                let own = named.iter().any(|n| n.address == forward_path && n.local.is_empty());
+                let permit = if self.role.is_submission() && own {
                     self.gate().admit(self.session, Action::Relay, &Target::default()).map_err(of_refusal)?
                 } else {
                     self.gate().admit_system(Action::Relay)
                 };
-                Ok(RemoteRecipient { permit, forward_path, parameters: Vec::new() })
+                let parameters = EnvelopeParameters { mail: mail.clone(), rcpt }.encode();
+                Ok(RemoteRecipient { permit, forward_path, parameters })
             })
             .collect::<Result<Vec<_>, Refused>>()?;
         Ok((entrance, local, remote))
@@ -308,7 +402,7 @@ pub(crate) fn lost() -> Reply {
     unavailable()
 }
 
-fn add_once<T: PartialEq>(list: &mut Vec<T>, more: Vec<T>) {
+fn add_once<T: PartialEq>(list: &mut Vec<T>, more: impl IntoIterator<Item = T>) {
     for item in more {
         if !list.contains(&item) {
             list.push(item);

@@ -5,6 +5,7 @@ use pli_sasl::Ask;
 use pli_smtp::dialogue::{Question, Session, Settings, Step};
 use pli_smtp::reply::Reply;
 use pli_smtp::{ForwardPath, Role};
+use pli_types::UnixMillis;
 use proptest::prelude::*;
 
 fn settings(role: Role, tls: bool) -> Settings {
@@ -17,6 +18,7 @@ fn settings(role: Role, tls: bool) -> Settings {
         login_failures_max: 3,
         starttls: !tls,
         tls,
+        future_release: (60, UnixMillis(60_000)),
     }
 }
 
@@ -48,9 +50,13 @@ impl Seen {
 fn answer(question: Question, seen: &mut Seen) -> Reply {
     match question {
         Question::Sender(_) => Reply::new(250, "2.1.0", "ok"),
-        Question::Recipient(ForwardPath::To(to)) if to.local().starts_with('x') => Reply::new(550, "5.1.1", "no"),
-        Question::Recipient(ForwardPath::To(to)) if to.local().starts_with('f') => Reply::new(452, "4.2.2", "full"),
-        Question::Recipient(_) => Reply::new(250, "2.1.5", "ok"),
+        Question::Recipient { path: ForwardPath::To(to), .. } if to.local().starts_with('x') => {
+            Reply::new(550, "5.1.1", "no")
+        }
+        Question::Recipient { path: ForwardPath::To(to), .. } if to.local().starts_with('f') => {
+            Reply::new(452, "4.2.2", "full")
+        }
+        Question::Recipient { .. } => Reply::new(250, "2.1.5", "ok"),
         Question::Login(Ask::Password { user, password }) => {
             let good = password.expose() == "secret";
             seen.logins.push((user, password.expose().to_owned()));

@@ -222,7 +222,7 @@ pub struct RemoteRecipient {
     pub permit: crate::Permit,
     /// RFC 5321 forward-path.
     pub forward_path: Address,
-    /// RFC 3461 parameters and the like, opaque to the store.
+    /// [`pli_types::EnvelopeParameters`] as they are encoded; of them the store heeds when the row is due at first.
     pub parameters: Vec<u8>,
 }
 

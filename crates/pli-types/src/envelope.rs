@@ -64,6 +64,8 @@ pub struct RcptParameters {
     pub orcpt: Option<String>,
     /// RFC 7293: the mailbox has had its owner since then, or it is not to be delivered.
     pub valid_since: Option<UnixMillis>,
+    /// Whether a server that cannot tell may have the message all the same (`C`).
+    pub valid_since_or_unknown: bool,
 }
 
 /// Both, as the queue's row of one recipient keeps them.
@@ -168,7 +170,7 @@ impl EnvelopeParameters {
             let _ = write!(out, " ORCPT={orcpt}");
         }
         if let Some(at) = self.rcpt.valid_since {
-            let _ = write!(out, " RRVS={}", at.0);
+            let _ = write!(out, " RRVS={}{}", at.0, if self.rcpt.valid_since_or_unknown { ";C" } else { "" });
         }
         out.trim_start().as_bytes().to_vec()
     }
@@ -203,7 +205,11 @@ impl EnvelopeParameters {
             "MT-PRIORITY" => self.mail.priority = value.parse::<i8>().unwrap_or(0).clamp(-9, 9),
             "NOTIFY" => self.rcpt.notify = Notify::parse(value),
             "ORCPT" => self.rcpt.orcpt = Some(value.to_owned()),
-            "RRVS" => self.rcpt.valid_since = moment(value),
+            "RRVS" => {
+                let or_unknown = value.strip_suffix(";C");
+                self.rcpt.valid_since = moment(or_unknown.unwrap_or(value));
+                self.rcpt.valid_since_or_unknown = or_unknown.is_some() && self.rcpt.valid_since.is_some();
+            }
             _ => {}
         }
     }
@@ -231,6 +237,7 @@ mod tests {
                 notify: Some(Notify { success: true, failure: false, delay: true }),
                 orcpt: Some(String::from("rfc822;bob+2Btag@example.org")),
                 valid_since: Some(UnixMillis(1000)),
+                valid_since_or_unknown: true,
             },
         };
         assert_eq!(EnvelopeParameters::decode(&all.encode()), all);

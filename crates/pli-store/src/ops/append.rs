@@ -2,7 +2,8 @@
 
 use pli_crypto::{KeyWrap, WrappedKey};
 use pli_types::{
-    AccountId, Address, BodyId, EmailId, FlagSet, MailboxId, ModSeq, QueueId, Uid, UidValidity, UnixMillis,
+    AccountId, Address, BodyId, EmailId, EnvelopeParameters, FlagSet, MailboxId, ModSeq, QueueId, Uid, UidValidity,
+    UnixMillis,
 };
 
 use super::{Result, count, keyword_bits};
@@ -171,6 +172,8 @@ impl Txn<'_> {
         globals.next_queue = globals.next_queue.saturating_add(1);
         let id = QueueId::new(globals.next_queue);
         self.put(keys::globals(), &globals);
+        // RFC 4865: what is to wait is not due before.
+        let hold_until = EnvelopeParameters::decode(&place.parameters).mail.hold_until;
         let row = QueueRow {
             id,
             body: prepared.body,
@@ -180,7 +183,7 @@ impl Txn<'_> {
             submitter: envelope.submitter,
             created: self.now(),
             attempts: 0,
-            next_attempt: self.now(),
+            next_attempt: hold_until.map_or(self.now(), |at| at.max(self.now())),
             last_error: None,
             held: false,
             smtputf8: envelope.smtputf8,
