@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use pli_store::{Account, Domain, Store, StoreError};
-use pli_types::{AccountId, Address};
+use pli_types::{AccountId, Address, UnixMillis};
 
 use crate::Profile;
 use crate::route::{Route, Rows, route};
+use crate::srs;
 
 /// The directory.
 pub struct Directory {
@@ -76,6 +77,33 @@ impl Directory {
     /// Where mail for an address goes: exact account, alias, subaddress, postmaster, catch-all. Alias loops end.
     pub fn route(&self, address: &Address) -> Result<Route, StoreError> {
         route(self, address)
+    }
+    /// The sender that mail has which is sent on for an address of `through`: a bounce comes back to us, and goes on from
+    /// here. Our own senders stay as they are.
+    pub fn sender_when_sent_on(&self, sender: &Address, through: &str, now: UnixMillis) -> Result<Address, StoreError> {
+        if self.is_local(sender.domain())? {
+            return Ok(sender.clone());
+        }
+        let key = |text: &str| self.store.forward_tag(text);
+        Ok(srs::rewrite(&key, sender, through, now).unwrap_or_else(|| sender.clone()))
+    }
+    /// Where a bounce to such a sender goes. `None`: the address has not that form, or another domain.
+    pub fn bounce_route(&self, address: &Address, now: UnixMillis) -> Result<Option<Route>, StoreError> {
+        let key = |text: &str| self.store.forward_tag(text);
+        let Some(found) = srs::undo(&key, address, now) else { return Ok(None) };
+        if !self.is_local(address.domain())? {
+            return Ok(None);
+        }
+        match found {
+            Ok(sender) if !self.is_local(sender.domain())? => {
+                Ok(Some(Route::To { local: Vec::new(), remote: vec![sender] }))
+            }
+            Ok(sender) => self.route(&sender).map(Some),
+            Err(wrong) => {
+                tracing::info!(?wrong, "an address of a sender that was never, or too long ago, sent on");
+                Ok(Some(Route::Unknown))
+            }
+        }
     }
     /// Whether an account may send in the name of an address: its own, a subaddress of it, or an alias that leads to it
     /// alone (a catch-all is nobody's name).

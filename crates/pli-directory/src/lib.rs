@@ -12,6 +12,7 @@ mod directory;
 mod limits;
 mod profile;
 mod route;
+mod srs;
 
 pub use directory::Directory;
 pub use limits::{ALIAS_DEPTH_MAX, ROUTE_TARGETS_MAX};

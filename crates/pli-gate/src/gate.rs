@@ -107,9 +107,22 @@ impl Gate {
         }
         self.grant(&self.system, action, None, None, row)
     }
-    /// Where mail for an address goes: local accounts and remote addresses after aliases and subaddresses.
+    /// Where mail for an address goes: local accounts and remote addresses after aliases and subaddresses; for the sender of
+    /// mail that was sent on from here, where it came from.
     pub fn route(&self, address: &Address) -> Result<Route, Refusal> {
-        self.directory.route(address).map_err(|e| unavailable(&e))
+        match self.directory.bounce_route(address, self.clock.now()).map_err(|e| unavailable(&e))? {
+            Some(route) => Ok(route),
+            None => self.directory.route(address).map_err(|e| unavailable(&e)),
+        }
+    }
+    /// Whether the address is the sender of mail that was sent on from here: only bounces go there.
+    pub fn is_for_bounces(&self, address: &Address) -> Result<bool, Refusal> {
+        let route = self.directory.bounce_route(address, self.clock.now()).map_err(|e| unavailable(&e))?;
+        Ok(matches!(route, Some(Route::To { .. })))
+    }
+    /// The sender that mail has which is sent on for an address of the domain `through`.
+    pub fn sender_when_sent_on(&self, sender: &Address, through: &str) -> Result<Address, Refusal> {
+        self.directory.sender_when_sent_on(sender, through, self.clock.now()).map_err(|e| unavailable(&e))
     }
     /// Whether the account may send in the name of the address (its own, or an alias that leads to it alone).
     pub fn owns(&self, account: AccountId, address: &Address) -> Result<bool, Refusal> {

@@ -46,6 +46,8 @@ struct Named {
 pub(crate) struct Transaction {
     /// Leave to submit, taken at MAIL.
     submit: Option<Permit>,
+    /// `MAIL FROM:<>`
+    bounce: bool,
     parameters: MailParameters,
     named: Vec<Named>,
     bytes_announced: u64,
@@ -91,7 +93,8 @@ impl Asker<'_> {
         let now = self.service.clock.now();
         let (parameters, lowered) = mail_parameters(from, self.role, &self.service.config(), now)?;
         let bytes_announced = from.size.unwrap_or(0);
-        let mut transaction = Transaction { parameters, bytes_announced, ..Transaction::default() };
+        let bounce = from.reverse_path.is_none();
+        let mut transaction = Transaction { bounce, parameters, bytes_announced, ..Transaction::default() };
         if self.role.is_submission() {
             // The empty reverse path is what receipts are sent with; `From` is checked all the same.
             if let (Some(login), Some(address)) = (self.login, &from.reverse_path) {
@@ -131,6 +134,9 @@ impl Asker<'_> {
             ForwardPath::To(address) => address,
             ForwardPath::Postmaster => self.postmaster()?,
         };
+        if !transaction.bounce && self.gate().is_for_bounces(&address).map_err(of_refusal)? {
+            return Err(Reply::new(550, "5.7.1", "Only bounces are taken for this address"));
+        }
         let (local, remote) = match self.gate().route(&address).map_err(of_refusal)? {
             Route::To { local, remote } => {
                 for account in &local {
@@ -240,12 +246,13 @@ impl Asker<'_> {
         let eight_bit = !message.is_ascii();
         let bytes = message.len() as u64;
         let international = transaction.remote().iter().any(|(address, _)| !address.local().is_ascii());
+        let reverse_path = self.reverse_path(&transaction, from.reverse_path)?;
         let (entrance, local, remote) = self.permits(transaction, bytes)?;
         let (local_count, remote_count) = (local.len(), remote.len());
         let prepared = self.prepare(message).await.map_err(|e| of_store_error(&e))?;
         let delivery = Delivery {
             prepared,
-            reverse_path: from.reverse_path,
+            reverse_path,
             local,
             remote,
             // An alias may lead to an address that only SMTPUTF8 can carry.
@@ -262,6 +269,18 @@ impl Asker<'_> {
                 error!(session = %self.session.id, %id, %error, "message not accepted");
                 Err(of_store_error(&error))
             }
+        }
+    }
+
+    /// What an alias sends elsewhere leaves with a sender of ours, so that the next server finds us among those that may
+    /// send for its domain. An account's own mail stays as it is.
+    fn reverse_path(&self, transaction: &Transaction, sender: Option<Address>) -> Result<Option<Address>, Refused> {
+        let through = transaction.named.iter().find(|named| !named.remote.is_empty());
+        match (sender, through) {
+            (Some(sender), Some(named)) if !self.role.is_submission() => {
+                self.gate().sender_when_sent_on(&sender, named.address.domain()).map(Some).map_err(of_refusal)
+            }
+            (sender, _) => Ok(sender),
         }
     }
 

@@ -255,8 +255,18 @@ async fn an_alias_leads_here_and_elsewhere_in_one_commit() {
     let queue = world.queue();
     assert_eq!(queue.len(), 1);
     assert_eq!(queue[0].forward_path.to_string(), "friend@else.test");
-    assert_eq!(queue[0].reverse_path.as_ref().unwrap().to_string(), "x@else.test");
+    let sent_on = queue[0].reverse_path.as_ref().unwrap().to_string();
+    assert!(sent_on.starts_with("SRS0=") && sent_on.ends_with("=else.test=x@example.org"), "{sent_on}");
     assert_eq!(queue[0].submitter, None);
+    // A bounce to it goes back to who sent the message; anything else gets nowhere.
+    let reply = client.message("", &[&sent_on], "Subject: bounce\r\n\r\nb\r\n").await;
+    assert!(reply.starts_with("250"), "{reply}");
+    let bounced = world.queue();
+    assert_eq!(bounced.len(), 2);
+    assert_eq!((bounced[1].forward_path.to_string().as_str(), &bounced[1].reverse_path), ("x@else.test", &None));
+    client.say("MAIL FROM:<spam@else.test>").await;
+    assert!(client.say(&format!("RCPT TO:<{sent_on}>")).await.starts_with("550 5.7.1"));
+    client.say("RSET").await;
     let permit = world.gate.admit_system(Action::QueueRead);
     let body = world.gate.store().queue_body(&permit, queue[0].id).unwrap();
     assert!(body.starts_with(b"Received: "), "no Return-Path on what goes on");

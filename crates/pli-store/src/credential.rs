@@ -21,6 +21,11 @@ impl Store {
         let tag = self.engine().keys.login(b"scram salt", address);
         tag.first_chunk().copied().unwrap_or_default()
     }
+    /// The tag in the rewritten sender of mail that is sent on: whoever shows it has it from this store.
+    #[must_use]
+    pub fn forward_tag(&self, text: &str) -> [u8; 32] {
+        self.engine().keys.login(b"forward", text)
+    }
     /// Keys for an account without any: no proof is right under them.
     #[must_use]
     pub fn no_scram_keys(&self, address: &str) -> ScramKeys {
