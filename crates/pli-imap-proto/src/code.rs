@@ -114,6 +114,8 @@ pub enum Code<'a> {
     TooBig,
     /// TRYCREATE
     TryCreate,
+    /// UNDEFINED-FILTER (RFC 5466 §4) with its name
+    UndefinedFilter(&'a str),
     /// UIDNEXT
     UidNext(Uid),
     /// UIDNOTSTICKY
@@ -179,6 +181,7 @@ impl Code<'_> {
             Self::TooBig => "TOOBIG",
             Self::TooFew => "TOOFEW",
             Self::TryCreate => "TRYCREATE",
+            Self::UndefinedFilter(_) => "UNDEFINED-FILTER",
             Self::UidNext(_) => "UIDNEXT",
             Self::UidNotSticky => "UIDNOTSTICKY",
             Self::UidRequired => "UIDREQUIRED",
@@ -270,6 +273,10 @@ impl Code<'_> {
                 out.raw(b" (");
                 out.raw(flags.as_bytes());
                 out.raw(b")");
+            }
+            Self::UndefinedFilter(name) => {
+                out.raw(b" ");
+                out.atom(name);
             }
             Self::UidNext(uid) => out.space_number(uid.get().into()),
             Self::UidValidity(v) => out.space_number(v.get().into()),

@@ -129,6 +129,8 @@ pub enum CommandBody {
     List(List),
     /// RFC 9051 §6.3.10.
     Namespace,
+    /// RFC 5255 §3.2: language ranges, as sent.
+    Language(Vec<String>),
     /// RFC 9051 §6.3.11.
     Status {
         /// Which.
@@ -328,6 +330,7 @@ impl CommandBody {
                 ListVerb::Xlist => "XLIST",
             },
             Self::Namespace => "NAMESPACE",
+            Self::Language(_) => "LANGUAGE",
             Self::Status { .. } => "STATUS",
             Self::Append(AppendPrefix { replaces: None, .. }) => "APPEND",
             Self::Append(AppendPrefix { replaces: Some(Replaces { uid: false, .. }), .. }) => "REPLACE",

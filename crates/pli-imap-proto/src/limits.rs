@@ -49,3 +49,7 @@ pub const RAW_LINE_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a command or line before login, with its literals: nobody who has not said who he is may have more kept for
 /// him. `tag BAD`.
 pub const NARROW_BYTES_MAX: usize = 12 * 1024;
+/// Languages that one LANGUAGE may name (RFC 5255).
+pub const LANGUAGES_COUNT_MAX: usize = 16;
+/// Bytes of one of them.
+pub const LANGUAGE_BYTES_MAX: usize = 64;

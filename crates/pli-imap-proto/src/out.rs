@@ -42,11 +42,16 @@ impl Status {
     }
 }
 
+/// Gives a text in another language.
+pub type Translator = fn(&str) -> Option<std::borrow::Cow<'static, str>>;
+
 /// The buffer of answers that a session fills and sends.
 #[derive(Debug, Default)]
 pub struct Out {
     buf: Vec<u8>,
     utf8: bool,
+    /// RFC 5255 §3.2: gives the text in the chosen language, where there is one.
+    translator: Option<Translator>,
     /// RFC 9586 §3: message numbers are never said.
     pub(crate) uid_only: bool,
     /// The next FETCH item is the first.
@@ -58,16 +63,20 @@ impl Out {
     /// An empty one, without capacity.
     #[must_use]
     pub const fn new() -> Self {
-        Self { buf: Vec::new(), utf8: false, uid_only: false, first_item: false }
+        Self { buf: Vec::new(), utf8: false, translator: None, uid_only: false, first_item: false }
     }
     /// Writes into a buffer that is there, behind what it holds.
     #[must_use]
     pub const fn with_buffer(buf: Vec<u8>) -> Self {
-        Self { buf, utf8: false, uid_only: false, first_item: false }
+        Self { buf, utf8: false, translator: None, uid_only: false, first_item: false }
     }
     /// RFC 6855 §3, RFC 9051 §6.3.1: after UTF8=ACCEPT or IMAP4rev2 is enabled, names and quoted strings are UTF-8.
     pub const fn set_utf8(&mut self, utf8: bool) {
         self.utf8 = utf8;
+    }
+    /// RFC 5255 §3.2: from now on texts are in this language, and in UTF-8.
+    pub const fn set_translator(&mut self, translator: Option<Translator>) {
+        self.translator = translator;
     }
     /// See [`Self::set_utf8`].
     #[must_use]
@@ -242,10 +251,12 @@ impl Out {
         if text.is_empty() {
             return self.raw(b"-");
         }
-        for c in text.chars() {
+        let translated = self.translator.and_then(|translator| translator(text));
+        let utf8 = self.utf8 || translated.is_some();
+        for c in translated.as_deref().unwrap_or(text).chars() {
             if matches!(c, ' '..='~') {
                 self.buf.extend(u8::try_from(c));
-            } else if self.utf8 && !c.is_control() {
+            } else if utf8 && !c.is_control() {
                 self.raw(c.encode_utf8(&mut [0; 4]).as_bytes());
             } else {
                 self.buf.push(b'?');

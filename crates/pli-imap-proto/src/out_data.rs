@@ -290,7 +290,14 @@ impl Out {
         self.raw(b")\r\n");
     }
     /// `* NAMESPACE ((prefix "/")) ...` (RFC 2342 §5); an empty slice gives NIL. All have one separator.
-    pub fn namespace(&mut self, personal: &[&str], others: &[&str], shared: &[&str], separator: char) {
+    /// Each prefix may have a translation (RFC 5255 §3.4).
+    pub fn namespace(
+        &mut self,
+        personal: &[(&str, Option<&str>)],
+        others: &[(&str, Option<&str>)],
+        shared: &[(&str, Option<&str>)],
+        separator: char,
+    ) {
         self.raw(b"* NAMESPACE");
         for group in [personal, others, shared] {
             if group.is_empty() {
@@ -298,17 +305,34 @@ impl Out {
                 continue;
             }
             self.raw(b" (");
-            for prefix in group {
+            for (prefix, translation) in group {
                 self.raw(b"(");
                 let spelt = if self.is_utf8() { (*prefix).to_owned() } else { crate::utf7::encode(prefix) };
                 self.string(spelt.as_bytes());
                 self.raw(b" ");
                 self.string(separator.encode_utf8(&mut [0; 4]).as_bytes());
+                if let Some(translation) = translation {
+                    // RFC 5255 §3.5: in modified UTF-7, always.
+                    self.raw(b" \"TRANSLATION\" (");
+                    self.string(crate::utf7::encode(translation).as_bytes());
+                    self.raw(b")");
+                }
                 self.raw(b")");
             }
             self.raw(b")");
         }
         self.crlf();
+    }
+    /// `* LANGUAGE (tag ...)` (RFC 5255 §3.3): the one that is spoken now, or all.
+    pub fn language(&mut self, tags: &[&str]) {
+        self.raw(b"* LANGUAGE (");
+        for (i, tag) in tags.iter().enumerate() {
+            if i > 0 {
+                self.raw(b" ");
+            }
+            self.astring(tag.as_bytes());
+        }
+        self.raw(b")\r\n");
     }
     /// `* QUOTAROOT mailbox root ...` (RFC 9208 §4.2.2)
     pub fn quota_root(&mut self, mailbox: &str, roots: &[&str]) {

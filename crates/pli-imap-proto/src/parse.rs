@@ -6,7 +6,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 use crate::command::{Command, CommandBody, CommandError, Hidden, Tag};
 use crate::cursor::{Cursor, Fail, Read};
-use crate::limits::ID_FIELDS_COUNT_MAX;
+use crate::limits::{ID_FIELDS_COUNT_MAX, LANGUAGE_BYTES_MAX, LANGUAGES_COUNT_MAX};
 use crate::{acl, append, context, create, fetch, list, metadata, notify, quota, search, select, sort, status, store};
 
 /// Longest verb.
@@ -67,6 +67,7 @@ fn read_body(tag: &Tag, c: &mut Cursor<'_>) -> Read<CommandBody> {
         b"UNAUTHENTICATE" => CommandBody::Unauthenticate,
         b"EXPUNGE" => CommandBody::Expunge { uids: None },
         b"ID" => read_id(c)?,
+        b"LANGUAGE" => read_language(c)?,
         b"AUTHENTICATE" => read_authenticate(c)?,
         b"LOGIN" => read_login(c)?,
         b"ENABLE" => read_enable(c)?,
@@ -167,6 +168,24 @@ fn read_id(c: &mut Cursor<'_>) -> Read<CommandBody> {
         Ok(())
     })?;
     Ok(CommandBody::Id(Some(fields)))
+}
+
+/// RFC 5255 §3.5 `language-cmd`.
+fn read_language(c: &mut Cursor<'_>) -> Read<CommandBody> {
+    let mut ranges = Vec::new();
+    while c.more() {
+        if ranges.len() == LANGUAGES_COUNT_MAX {
+            return Err("Too many languages".into());
+        }
+        let range = c.astring_text()?;
+        // RFC 4647 §2.1; "*" stands for any.
+        let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'*');
+        if range.is_empty() || range.len() > LANGUAGE_BYTES_MAX || !range.bytes().all(fits) {
+            return Err("Not a language".into());
+        }
+        ranges.push(range);
+    }
+    Ok(CommandBody::Language(ranges))
 }
 
 /// RFC 9051 §6.2.2, RFC 4959 §3.

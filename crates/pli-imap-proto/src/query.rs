@@ -152,6 +152,8 @@ pub enum SearchKey {
     EmailId(Box<str>),
     /// THREADID, as sent
     ThreadId(Box<str>),
+    /// FILTER (RFC 5466 §3.1): a name
+    Filter(Box<str>),
     /// FUZZY (RFC 6203 §3)
     Fuzzy(Box<SearchKey>),
 }

@@ -9,7 +9,7 @@ use crate::command::{CommandBody, PartialRange, Search, SearchKey, SearchReturn}
 use crate::cursor::{Cursor, Fail, Read};
 use crate::date::parse_date;
 use crate::filter::read_filters;
-use crate::limits::{SEARCH_DEPTH_MAX, SEARCH_KEYS_COUNT_MAX};
+use crate::limits::{ANNOTATION_NAME_BYTES_MAX, SEARCH_DEPTH_MAX, SEARCH_KEYS_COUNT_MAX};
 
 /// ` [RETURN (options)] [CHARSET name] keys`
 pub fn read(c: &mut Cursor<'_>, uid: bool) -> Read<CommandBody> {
@@ -240,6 +240,7 @@ fn key_with_argument(word: &[u8], c: &mut Cursor<'_>) -> Read<SearchKey> {
         b"UID" if c.eat(b'$') => SearchKey::Saved,
         b"UID" => SearchKey::Uids(c.sequence_set()?),
         b"MODSEQ" => modseq(c)?,
+        b"FILTER" => SearchKey::Filter(filter_name(c)?),
         b"EMAILID" => SearchKey::EmailId(object_id(c)?),
         b"THREADID" => SearchKey::ThreadId(object_id(c)?),
         _ => return Err("Unknown search key".into()),
@@ -275,7 +276,25 @@ fn is_key_with_argument(word: &[u8]) -> bool {
         b"MODSEQ",
         b"EMAILID",
     ];
-    KEYS.contains(&word) || word == b"THREADID"
+    KEYS.contains(&word) || word == b"THREADID" || word == b"FILTER"
+}
+
+/// RFC 5466 §4 `filter-name`.
+fn filter_name(c: &mut Cursor<'_>) -> Read<Box<str>> {
+    let name = c.atom()?;
+    if name.contains('/') || name.len() > ANNOTATION_NAME_BYTES_MAX {
+        return Err("Not the name of a filter".into());
+    }
+    Ok(name.into())
+}
+
+/// The search keys of a filter (RFC 5466 §3.2), which are UTF-8; `None` where they are not whole.
+#[must_use]
+pub fn parse_search_keys(value: &[u8]) -> Option<SearchKey> {
+    let mut c = Cursor::new(value, true);
+    let key = read_keys(&mut c).ok()?;
+    c.end().ok()?;
+    std::str::from_utf8(value).is_ok().then_some(key)
 }
 
 fn keyword(c: &mut Cursor<'_>) -> Read<Keyword> {

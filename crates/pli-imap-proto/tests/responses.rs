@@ -301,8 +301,12 @@ fn listings() {
             &[(StatusItem::MailboxId, StatusValue::Id("F1")), (StatusItem::AppendLimit, StatusValue::Nil)],
         );
     });
+    only_says("* NAMESPACE ((\"\" \"/\")) NIL ((\"Shared/\" \"/\" \"TRANSLATION\" (\"Partag&AOk-/\")))\r\n", |o| {
+        o.namespace(&[("", None)], &[], &[("Shared/", Some("Partag\u{e9}/"))], '/')
+    });
+    only_says("* LANGUAGE (EN FR i-default)\r\n", |o| o.language(&["EN", "FR", "i-default"]));
     says("* NAMESPACE ((\"\" \"/\")) NIL ((\"Partages/\" \"/\")(\"&AOk-/\" \"/\"))\r\n", |o| {
-        o.namespace(&[""], &[], &["Partages/", "\u{e9}/"], '/')
+        o.namespace(&[("", None)], &[], &[("Partages/", None), ("\u{e9}/", None)], '/')
     });
     says("* QUOTAROOT INBOX \"\" \"#user/a\"\r\n", |o| o.quota_root("INBOX", &["", "#user/a"]));
     let storage = QuotaResource { name: "STORAGE", usage: 10, limit: 512 };

@@ -29,6 +29,12 @@ pub enum Fail {
     /// The peer asks what cannot be asked: `BAD`.
     #[error("{0}")]
     Bad(&'static str),
+    /// The same with a code.
+    #[error("{1}")]
+    BadCode(Code<'static>, &'static str),
+    /// RFC 5466 §3.1: a search names a filter that is none.
+    #[error("a filter that is none")]
+    NoFilter(Box<str>),
     /// RFC 9586 §3: a message number after UIDONLY was enabled.
     #[error("a message number after UIDONLY")]
     UidRequired,
@@ -62,6 +68,8 @@ pub enum ReplyCode {
     MailboxId(String),
     /// RFC 4469 §4.1.
     BadUrl(String),
+    /// RFC 5466 §3.1.
+    UndefinedFilter(Box<str>),
 }
 
 impl ReplyCode {
@@ -76,6 +84,7 @@ impl ReplyCode {
             Self::Modified(numbers) => Some(Code::Modified(numbers)),
             Self::MailboxId(id) => Some(Code::MailboxId(id)),
             Self::BadUrl(url) => Some(Code::BadUrl(url)),
+            Self::UndefinedFilter(name) => Some(Code::UndefinedFilter(name)),
         }
     }
 }
@@ -125,6 +134,14 @@ pub fn reply(fail: &Fail) -> Reply {
         Fail::Login(error) => login_reply(*error),
         Fail::No(code, words) => Reply::no(*code, text(words)),
         Fail::Bad(words) => Reply { status: Status::Bad, code: ReplyCode::None, text: text(words) },
+        Fail::BadCode(code, words) => {
+            Reply { status: Status::Bad, code: ReplyCode::Plain(*code), text: text(words) }
+        }
+        Fail::NoFilter(name) => Reply {
+            status: Status::No,
+            code: ReplyCode::UndefinedFilter(name.clone()),
+            text: text("No such filter"),
+        },
         Fail::BadUrl(url) => Reply {
             status: Status::No,
             code: ReplyCode::BadUrl(url.clone()),
@@ -219,6 +236,6 @@ pub const fn level(fail: &Fail) -> Level {
         Fail::Undeclared(_) => Level::ERROR,
         Fail::Refused(Refusal::Unavailable) | Fail::Login(AuthError::Unavailable | AuthError::NoKeys) => Level::ERROR,
         Fail::Refused(_) | Fail::Login(_) => Level::INFO,
-        Fail::No(..) | Fail::Bad(_) | Fail::BadUrl(_) | Fail::UidRequired | Fail::Io(_) => Level::DEBUG,
+        Fail::No(..) | Fail::Bad(_) | Fail::BadCode(..) | Fail::NoFilter(_) | Fail::BadUrl(_) | Fail::UidRequired | Fail::Io(_) => Level::DEBUG,
     }
 }

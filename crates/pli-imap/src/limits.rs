@@ -77,5 +77,9 @@ pub const BATCH_SIZE_MIN: u32 = 500;
 pub const BATCHES_COUNT_MAX: u32 = 1_000;
 /// Mailboxes that one ESEARCH looks into. `NO [LIMIT]`.
 pub const SEARCHED_MAILBOXES_MAX: usize = 1_000;
+/// RFC 5466 §3.1: filters in filters; what is still one after so many passes is taken for none.
+pub const FILTER_PASSES_MAX: usize = 4;
+/// Search keys of one search with its filters. `NO [LIMIT]`.
+pub const FILTERED_KEYS_COUNT_MAX: usize = 2_000;
 /// RFC 9585 §3: a command that takes longer says so often how far it is.
 pub const PROGRESS_S: u64 = 10;

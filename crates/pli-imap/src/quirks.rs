@@ -146,6 +146,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("REPLACE", &["REPLACE"]),
     ("UID REPLACE", &["REPLACE"]),
     ("IDLE", &["IDLE"]),
+    ("LANGUAGE", &["LANGUAGE"]),
     ("UNSELECT", &["UNSELECT"]),
     ("UID EXPUNGE", &["UIDPLUS"]),
     ("ESEARCH", &["MULTISEARCH"]),
@@ -322,7 +323,8 @@ fn of_search(search: &Search, used: &mut Vec<&'static str>) {
 }
 
 fn of_keys(key: &SearchKey, used: &mut Vec<&'static str>) {
-    let kinds: [(&'static str, fn(&SearchKey) -> bool); 6] = [
+    let kinds: [(&'static str, fn(&SearchKey) -> bool); 7] = [
+        ("FILTERS", |key| matches!(key, SearchKey::Filter(_))),
         ("WITHIN", |key| matches!(key, SearchKey::Older(_) | SearchKey::Younger(_))),
         ("SEARCH=FUZZY", |key| matches!(key, SearchKey::Fuzzy(_))),
         ("CONDSTORE", |key| matches!(key, SearchKey::ModSeq(_))),

@@ -178,7 +178,8 @@ impl Compiler<'_> {
             SearchKey::Smaller(bytes) => Test::Smaller(*bytes),
             SearchKey::ModSeq(modseq) => Test::ModSeq(modseq.get()),
             SearchKey::EmailId(id) => Test::EmailId(id.clone()),
-            SearchKey::ThreadId(_) => Test::False,
+            // A filter has been replaced by what it stands for before.
+            SearchKey::ThreadId(_) | SearchKey::Filter(_) => Test::False,
             date => self.date(date),
         }
     }

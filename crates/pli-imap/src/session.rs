@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pli_gate::{Handle, Login, Target};
-use pli_imap_proto::{Code, Command, CommandBody, CommandError, Refusal, Status, Tag};
+use pli_imap_proto::{Code, Command, CommandBody, CommandError, Refusal, Search, Status, Tag};
 use pli_sasl::Terms;
 use pli_store::{Entry, Permit, Snapshot, Store, StoreError};
 use pli_types::{Action, Rights, SessionInfo, Uid};
@@ -14,6 +14,7 @@ use tracing::{debug, error, info, warn};
 use crate::command;
 use crate::context;
 use crate::fail::{Fail, Reply, ReplyCode, level, reply};
+use crate::filters;
 use crate::limits::{BAD_COMMANDS_COUNT_MAX, LOGIN_TIMES_MAX, PROGRESS_S};
 use crate::notify::{self, Notify, Wanted};
 use crate::picture::{Show, write_flag_lines};
@@ -549,6 +550,15 @@ impl Session {
         reply
     }
 
+    /// RFC 5466 §3.1: what filters stand for; a search that names none leaves an empty `$` where it saves.
+    fn expand_filters(&mut self, search: &mut Search) -> Result<(), Fail> {
+        let expanded = filters::expand(self, search);
+        if expanded.is_err() && search.returns.is_some_and(|returns| returns.save) {
+            command::search::keep(self, search, None);
+        }
+        expanded
+    }
+
     /// No mailbox is open any more.
     pub(crate) fn deselect(&mut self, login: Arc<Login>) {
         login.presence.set_selected(None);
@@ -657,6 +667,7 @@ impl Session {
             CommandBody::Unsubscribe(name) => command::subscribe::unsubscribe(self, name).await,
             CommandBody::List(list) => command::list::run(self, &list).await,
             CommandBody::Namespace => command::namespace::run(self),
+            CommandBody::Language(ranges) => command::language::run(self, &ranges),
             CommandBody::Status { mailbox, items } => command::status::run(self, &mailbox, &items).await,
             CommandBody::Append(prefix) => Box::pin(command::append::whole(self, prefix)).await,
             CommandBody::Idle => command::idle::run(self).await,
@@ -664,17 +675,23 @@ impl Session {
             CommandBody::Close => command::close::close(self).await,
             CommandBody::Unselect => command::close::unselect(self),
             CommandBody::Expunge { uids } => command::expunge::run(self, uids).await,
-            CommandBody::Search { uid, search } => Box::pin(command::search::run(self, tag, uid, search)).await,
-            CommandBody::ESearch { sources, search } => {
+            CommandBody::Search { uid, mut search } => {
+                self.expand_filters(&mut search)?;
+                Box::pin(command::search::run(self, tag, uid, search)).await
+            }
+            CommandBody::ESearch { sources, mut search } => {
+                self.expand_filters(&mut search)?;
                 Box::pin(command::esearch::run(self, tag, sources, search)).await
             }
             CommandBody::Notify(set) => command::notify::run(self, set),
             CommandBody::CancelUpdate(tags) => command::context::cancel(self, &tags),
             CommandBody::UidBatches { size, range } => command::context::batches(self, tag, size, range),
-            CommandBody::Sort { uid, criteria, search } => {
+            CommandBody::Sort { uid, criteria, mut search } => {
+                self.expand_filters(&mut search)?;
                 Box::pin(command::sort::run(self, tag, uid, criteria, search)).await
             }
-            CommandBody::Thread { uid, algorithm, search } => {
+            CommandBody::Thread { uid, algorithm, mut search } => {
+                self.expand_filters(&mut search)?;
                 Box::pin(command::thread::run(self, uid, algorithm, search)).await
             }
             CommandBody::Fetch { uid, set, items, changed_since, vanished, partial } => {

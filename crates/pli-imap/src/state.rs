@@ -99,6 +99,10 @@ pub struct Enabled {
     pub rev2: bool,
     /// RFC 9586 §3: no message numbers.
     pub uid_only: bool,
+    /// RFC 5255 §3.2: LANGUAGE has chosen a language,
+    pub language: bool,
+    /// and it is French.
+    pub french: bool,
 }
 
 /// What a command on the open mailbox needs, taken out of the state so that the session can write meanwhile.

@@ -103,6 +103,9 @@ use Tells::{All, NoExpunge, Nothing};
 
 const READ: Need = Actions(&[Action::FetchMetadata, Action::FetchContent, Action::MarkSeen]);
 
+/// Searches read filters (RFC 5466).
+const FIND: Need = Actions(&[Action::Search, Action::GetMetadata]);
+
 const REPLACE: Need = Actions(&[Action::List, Action::Append, Action::Expunge, Action::FetchContent]);
 
 const NOTIFY: Need =
@@ -133,6 +136,7 @@ pub const ROWS: &[Row] = &[
         "RFC 9051 §6.2.2",
     ),
     row("LOGIN", States::NOT_AUTHENTICATED, Nothing, &[], Actions(&[Action::Login]), "RFC 9051 §6.2.3"),
+    row("LANGUAGE", States::ANY, All, &["LANGUAGE"], Actions(&[Action::List]), "RFC 5255 §3.2"),
     row("ENABLE", States::AUTHENTICATED, All, &["ENABLE", "UTF8=ACCEPT", "UIDONLY"], SESSION, "RFC 9051 §6.3.1"),
     row(
         "SELECT",
@@ -218,17 +222,18 @@ pub const ROWS: &[Row] = &[
             "SAVEDATE",
             "INPROGRESS",
             "MESSAGELIMIT",
+            "FILTERS",
         ],
-        Actions(&[Action::Search]),
+        FIND,
         "RFC 9051 §6.4.4",
     ),
-    row("UID SEARCH", States::SELECTED, All, &[], Actions(&[Action::Search]), "RFC 9051 §6.4.4"),
+    row("UID SEARCH", States::SELECTED, All, &[], FIND, "RFC 9051 §6.4.4"),
     row(
         "ESEARCH",
         States::AUTHENTICATED,
         All,
         &["MULTISEARCH"],
-        Actions(&[Action::List, Action::Search]),
+        Actions(&[Action::List, Action::Search, Action::GetMetadata]),
         "RFC 7377 §2",
     ),
     row("NOTIFY", States::AUTHENTICATED, Nothing, &["NOTIFY"], NOTIFY, "RFC 5465 §3.1"),
@@ -239,19 +244,19 @@ pub const ROWS: &[Row] = &[
         States::SELECTED,
         NoExpunge,
         &["SORT", "SORT=DISPLAY", "ESORT", "CONTEXT=SORT", "I18NLEVEL=1"],
-        Actions(&[Action::Search]),
+        FIND,
         "RFC 5256 §3",
     ),
-    row("UID SORT", States::SELECTED, All, &[], Actions(&[Action::Search]), "RFC 5256 §3"),
+    row("UID SORT", States::SELECTED, All, &[], FIND, "RFC 5256 §3"),
     row(
         "THREAD",
         States::SELECTED,
         NoExpunge,
         &["THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "THREAD=REFS"],
-        Actions(&[Action::Search]),
+        FIND,
         "RFC 5256 §3",
     ),
-    row("UID THREAD", States::SELECTED, All, &[], Actions(&[Action::Search]), "RFC 5256 §3"),
+    row("UID THREAD", States::SELECTED, All, &[], FIND, "RFC 5256 §3"),
     row("FETCH", States::SELECTED, NoExpunge, &["BINARY", "PREVIEW"], READ, "RFC 9051 §6.4.5"),
     row("UID FETCH", States::SELECTED, All, &[], READ, "RFC 9051 §6.4.9"),
     row("STORE", States::SELECTED, NoExpunge, &[], Actions(&[Action::Store]), "RFC 9051 §6.4.6"),
@@ -476,6 +481,7 @@ mod tests {
             "LSUB \"\" *",
             "XLIST \"\" *",
             "NAMESPACE",
+            "LANGUAGE fr",
             "STATUS a (MESSAGES)",
             "IDLE",
             "CHECK",

@@ -82,6 +82,6 @@ pub use rebuild::RebuildProgress;
 pub use repair::{RepairOptions, RepairReport};
 pub use salvage::Salvage;
 pub use search::{Found, FuzzyQuery, IndexStep, Ranked, SearchField, Verdict};
-pub use sharing::{Sharing, Standing};
+pub use sharing::{Annotating, Sharing, Standing};
 pub use store::{IndexEngine, Store, StoreOptions};
 pub use view::{CHUNK_ENTRIES, Chunk, Difference, Entry, Snapshot, View};

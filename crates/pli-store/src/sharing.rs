@@ -277,30 +277,32 @@ impl Store {
         let key = keys::annotations(permit.grant().mailbox.unwrap_or_default(), whose(permit, private)?);
         Ok(self.engine().rows.load::<Annotations>(&key)?.unwrap_or_default().0)
     }
-    /// Puts (`Some`) or removes annotations of the permit's mailbox, or of the server if it names none. RFC 5464 §4.3.
-    pub async fn set_annotations(
-        &self,
-        permit: Permit,
-        private: bool,
-        changes: Vec<(String, Option<Vec<u8>>)>,
-    ) -> Result<Committed<()>> {
-        let mailbox = permit.grant().mailbox;
-        let account = match (private, mailbox) {
-            (true, _) => Some(owner(&permit, &[Action::SetPrivate], mailbox)?),
-            (false, Some(_)) => Some(owner(&permit, &[Action::SetMetadata], mailbox)?),
-            (false, None) => {
-                allowed(&permit, &[Action::SetServerMetadata], None)?;
-                None
-            }
-        };
-        let person = whose(&permit, private)?;
+    /// Puts (`Some`) or removes annotations of each permit's mailbox, or of the server if it names none: those of the
+    /// session's account where it says so, else those that all see; all of them or none. RFC 5464 §4.3.
+    pub async fn set_annotations(&self, parts: Vec<Annotating>) -> Result<Committed<()>> {
+        let mut places = Vec::with_capacity(parts.len());
+        for (permit, private, changes) in parts {
+            let mailbox = permit.grant().mailbox;
+            let account = match (private, mailbox) {
+                (true, _) => Some(owner(&permit, &[Action::SetPrivate], mailbox)?),
+                (false, Some(_)) => Some(owner(&permit, &[Action::SetMetadata], mailbox)?),
+                (false, None) => {
+                    allowed(&permit, &[Action::SetServerMetadata], None)?;
+                    None
+                }
+            };
+            let person = whose(&permit, private)?;
+            places.push((permit, account, mailbox, person, changes));
+        }
         self.commit(move |txn| {
-            if let (Some(account), Some(mailbox)) = (account, mailbox) {
-                txn.mailbox(account, mailbox)?;
+            for (permit, account, mailbox, person, changes) in places {
+                if let (Some(account), Some(mailbox)) = (account, mailbox) {
+                    txn.mailbox(account, mailbox)?;
+                }
+                let entries = changes.len() as u64;
+                txn.set_annotations(mailbox.unwrap_or_default(), person, changes)?;
+                txn.audit(&permit, |event| event.count("entries", entries));
             }
-            let entries = changes.len() as u64;
-            txn.set_annotations(mailbox.unwrap_or_default(), person, changes)?;
-            txn.audit(&permit, |event| event.count("entries", entries));
             Ok(())
         })
         .await
@@ -317,6 +319,9 @@ impl Store {
         Err(StoreError::NoMailbox)
     }
 }
+
+/// A permit, whether its own account's annotations are meant, and what becomes of them.
+pub type Annotating = (Permit, bool, Vec<(String, Option<Vec<u8>>)>);
 
 /// Whose annotations: everybody's, or those of the session's account.
 fn whose(permit: &Permit, private: bool) -> Result<Option<AccountId>> {

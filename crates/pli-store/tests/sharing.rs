@@ -357,7 +357,7 @@ async fn annotations_are_private_or_for_all_and_bounded() {
     let set = async |person: &Person, private: bool, entry: (&str, Option<&[u8]>)| {
         let action = if private { Action::SetPrivate } else { Action::SetMetadata };
         let change = vec![(entry.0.to_owned(), entry.1.map(<[u8]>::to_vec))];
-        open.store.set_annotations(person.permit(&open, action, &inbox), private, change).await.map(drop)
+        open.store.set_annotations(vec![(person.permit(&open, action, &inbox), private, change)]).await.map(drop)
     };
     let get = |person: &Person, private| {
         open.store.annotations(&person.permit(&open, Action::GetMetadata, &inbox), private).unwrap()
@@ -377,7 +377,7 @@ async fn annotations_are_private_or_for_all_and_bounded() {
     assert!(matches!(set(&ana, false, ("/vendor/99", Some(b"v"))).await, Err(StoreError::Limit(_))));
     // The server's are an administrator's to set, whatever a permit calls itself.
     let permit = open.permit(Action::SetMetadata, None);
-    let refused = open.store.set_annotations(permit, false, vec![("/admin".to_owned(), None)]).await;
+    let refused = open.store.set_annotations(vec![(permit, false, vec![("/admin".to_owned(), None)])]).await;
     assert!(matches!(refused, Err(StoreError::WrongPermit)));
     open.check();
 }
@@ -411,7 +411,7 @@ fn an_index_made_again_from_a_snapshot_has_it_all() {
             let note = |private| {
                 let action = if private { Action::SetPrivate } else { Action::SetMetadata };
                 let change = vec![(String::from("/comment"), Some(format!("{private} {turn}").into_bytes()))];
-                open.store.set_annotations(ana.permit(&open, action, &inbox), private, change)
+                open.store.set_annotations(vec![(ana.permit(&open, action, &inbox), private, change)])
             };
             note(true).await.unwrap();
             open.store.snapshot(open.permit(Action::Verify, None)).await.unwrap();

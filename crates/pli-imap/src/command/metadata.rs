@@ -7,6 +7,7 @@ use pli_types::{Action, MailboxName};
 
 use super::find;
 use crate::fail::{Fail, Reply, ReplyCode};
+use crate::filters;
 use crate::session::Session;
 use crate::state::Place;
 
@@ -57,23 +58,28 @@ pub async fn set(
     if entries.iter().any(|(_, value)| value.as_ref().is_some_and(|value| value.len() > ANNOTATION_BYTES_MAX)) {
         return Err(Fail::No(Some(Code::MetadataMaxSize(ANNOTATION_BYTES_MAX as u64)), "The value is too long"));
     }
-    let (private, shared): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(name, _)| name.starts_with(PRIVATE));
-    if !private.is_empty() && !shared.is_empty() {
-        return Err(Fail::No(Some(Code::Cannot), "Private and shared entries are set one after the other"));
-    }
-    let is_private = shared.is_empty();
-    let permit = match (place, is_private) {
-        (Some(place), true) => session.admit_on(Action::SetPrivate, place)?,
-        (Some(place), false) => session.admit_on(Action::SetMetadata, place)?,
-        (None, true) => session.admit_any(Action::SetPrivate)?,
-        (None, false) => {
-            return Err(Fail::No(Some(Code::NoPerm), "What all see of the server is set by administrators"));
+    if name.is_none() {
+        for (name, value) in &entries {
+            filters::check(name, value.as_deref().unwrap_or(b"ALL"))?;
         }
-    };
-    let root = if is_private { PRIVATE } else { SHARED };
-    let changes = private.into_iter().chain(shared);
-    let changes = changes.map(|(name, value)| (name.strip_prefix(root).unwrap_or_default().to_owned(), value));
-    match session.store().set_annotations(permit, is_private, changes.collect()).await {
+    }
+    let (private, shared): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(name, _)| name.starts_with(PRIVATE));
+    let mut parts = Vec::new();
+    for (changes, root, action) in [(private, PRIVATE, Action::SetPrivate), (shared, SHARED, Action::SetMetadata)] {
+        if changes.is_empty() {
+            continue;
+        }
+        let permit = match place {
+            Some(place) => session.admit_on(action, place)?,
+            None if action == Action::SetPrivate => session.admit_any(action)?,
+            None => {
+                return Err(Fail::No(Some(Code::NoPerm), "What all see of the server is set by administrators"));
+            }
+        };
+        let within = |(name, value): (String, _)| (name.strip_prefix(root).unwrap_or_default().to_owned(), value);
+        parts.push((permit, root == PRIVATE, changes.into_iter().map(within).collect()));
+    }
+    match session.store().set_annotations(parts).await {
         Ok(_) => Ok(Reply::ok("SETMETADATA done")),
         Err(StoreError::Limit("annotations")) => Err(Fail::No(Some(Code::MetadataTooMany), "Too many entries")),
         Err(error) => Err(error.into()),

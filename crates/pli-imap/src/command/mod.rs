@@ -16,6 +16,7 @@ pub mod expunge;
 pub mod fetch;
 pub mod id;
 pub mod idle;
+pub mod language;
 pub mod list;
 pub mod login;
 pub mod logout;

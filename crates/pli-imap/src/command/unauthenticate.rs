@@ -21,6 +21,7 @@ pub fn run(session: &mut Session) -> Reply {
     session.counts = Counts::default();
     session.began = session.service.clock.monotonic();
     session.wire.out.set_utf8(false);
+    session.wire.out.set_translator(None);
     session.wire.framer.set_narrow(true);
     if session.wire.is_compressed() {
         session.turn = Some(Turn::Plain);
