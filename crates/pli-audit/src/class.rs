@@ -53,7 +53,7 @@ impl Class {
             | Action::Compact
             | Action::Repair
             | Action::Operate => Self::Administration,
-            Action::KeyRotate | Action::OpenShared => Self::Key,
+            Action::KeyRotate | Action::OpenShared | Action::UrlKey => Self::Key,
             _ => Self::Protocol,
         }
     }

@@ -96,6 +96,12 @@ fn hkdf_block(ikm: &[u8], salt: &[u8], info: &[&[u8]]) -> Secret32 {
     Secret32::new(out)
 }
 
+/// Whether a tag is the HMAC-SHA256 of a message; compared in constant time.
+#[must_use]
+pub fn is_hmac(key: &[u8], message: &[u8], tag: &[u8]) -> bool {
+    ring_hmac::verify(&ring_hmac::Key::new(ring_hmac::HMAC_SHA256, key), message, tag).is_ok()
+}
+
 /// HKDF-SHA256 (RFC 5869): 32 bytes. The parts of `info` are joined; the caller keeps them unambiguous.
 #[must_use]
 pub fn hkdf(ikm: &Secret32, salt: &[u8], info: &[&[u8]]) -> Secret32 {

@@ -16,6 +16,7 @@ mod sasl;
 mod sessions;
 mod sharing;
 mod throttle;
+mod urlauth;
 
 pub use gate::{Gate, Target};
 pub use login::{AuthError, Login, LoginSettings};
@@ -23,3 +24,4 @@ pub use refusal::Refusal;
 pub use sasl::Answer;
 pub use sessions::{Handle, Method, Presence, Present, Which};
 pub use sharing::{Other, Space, is_shareable};
+pub use urlauth::{AuthorizedUrl, UrlAccess, UrlDoor, UrlGrant};

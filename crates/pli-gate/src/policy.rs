@@ -207,6 +207,9 @@ pub const TABLE: &[Row] = &[
     mail(Action::SetPrivate, ANNOTATE, QuotaEffect::None, AuditLevel::Event),
     mail(Action::SetMetadata, All(Rights::LOOKUP.with(Rights::WRITE)), QuotaEffect::None, AuditLevel::Event),
     Row { refusal: IMAP_NO, ..admin(Action::SetServerMetadata, ADMIN, AuditLevel::Event) },
+    mail(Action::UrlKey, Never, QuotaEffect::None, AuditLevel::Event),
+    // Whom a URL lets in and to what, it says itself; the gate looks before it gives leave to read (RFC 4467).
+    Row { profile: ProfileRight::None, ..mail(Action::UrlFetch, Never, QuotaEffect::None, AuditLevel::Event) },
     mail(Action::Past, Never, QuotaEffect::None, AuditLevel::Session),
     // The store takes what is made anew from the quota; what is still there costs nothing.
     Row {

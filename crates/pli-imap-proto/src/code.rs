@@ -130,6 +130,8 @@ pub enum Code<'a> {
     UnknownCte,
     /// UNSEEN (RFC 3501 §7.1): the number of the first message without \Seen.
     Unseen(u32),
+    /// URLMECH (RFC 4467 §8) with the mechanism
+    UrlMech(&'a str),
     /// USEATTR (RFC 6154 §3)
     UseAttr,
 }
@@ -189,6 +191,7 @@ impl Code<'_> {
             Self::Unavailable => "UNAVAILABLE",
             Self::UnknownCte => "UNKNOWN-CTE",
             Self::Unseen(_) => "UNSEEN",
+            Self::UrlMech(_) => "URLMECH",
             Self::UseAttr => "USEATTR",
         }
     }
@@ -274,7 +277,7 @@ impl Code<'_> {
                 out.raw(flags.as_bytes());
                 out.raw(b")");
             }
-            Self::UndefinedFilter(name) => {
+            Self::UndefinedFilter(name) | Self::UrlMech(name) => {
                 out.raw(b" ");
                 out.atom(name);
             }

@@ -295,6 +295,17 @@ pub enum CommandBody {
         /// Entries with their values.
         entries: Vec<(String, Option<Vec<u8>>)>,
     },
+    /// RFC 4467 §7: URLs without their token, each with a mechanism in upper case.
+    GenUrlAuth(Vec<(Vec<u8>, Box<str>)>),
+    /// RFC 4467 §7.
+    ResetKey {
+        /// `None`: all.
+        mailbox: Option<MailboxName>,
+        /// In upper case.
+        mechanisms: Vec<Box<str>>,
+    },
+    /// RFC 4467 §7.
+    UrlFetch(Vec<Vec<u8>>),
     /// RFC 8437 §3.
     Unauthenticate,
     /// RFC 4978 §3: the mechanism in upper case.
@@ -369,6 +380,9 @@ impl CommandBody {
             Self::MyRights(_) => "MYRIGHTS",
             Self::GetMetadata(_) => "GETMETADATA",
             Self::SetMetadata { .. } => "SETMETADATA",
+            Self::GenUrlAuth(_) => "GENURLAUTH",
+            Self::ResetKey { .. } => "RESETKEY",
+            Self::UrlFetch(_) => "URLFETCH",
             Self::Unauthenticate => "UNAUTHENTICATE",
             Self::Compress { .. } => "COMPRESS",
         }

@@ -42,6 +42,7 @@ mod sort;
 mod status;
 mod store;
 mod url;
+mod urlauth;
 pub mod utf7;
 
 pub use append::parse_append_prefix;

@@ -53,3 +53,5 @@ pub const NARROW_BYTES_MAX: usize = 12 * 1024;
 pub const LANGUAGES_COUNT_MAX: usize = 16;
 /// Bytes of one of them.
 pub const LANGUAGE_BYTES_MAX: usize = 64;
+/// URLs of one GENURLAUTH or URLFETCH (RFC 4467).
+pub const URLS_COUNT_MAX: usize = 100;

@@ -323,6 +323,30 @@ impl Out {
         }
         self.crlf();
     }
+    /// `* GENURLAUTH url ...` (RFC 4467 §8)
+    pub fn gen_url_auth(&mut self, urls: &[String]) {
+        self.raw(b"* GENURLAUTH");
+        for url in urls {
+            self.raw(b" ");
+            self.string(url.as_bytes());
+        }
+        self.crlf();
+    }
+    /// `* URLFETCH url content` (RFC 4467 §8); `None` gives NIL.
+    pub fn url_fetch(&mut self, url: &[u8], content: Option<&[u8]>) {
+        self.raw(b"* URLFETCH ");
+        self.string(url);
+        self.raw(b" ");
+        match content {
+            // No literal may hold NUL; as in BODY[], 0x80 stands for it.
+            Some(bytes) if memchr::memchr(0, bytes).is_some() => {
+                let shown: Vec<u8> = bytes.iter().map(|b| if *b == 0 { 0x80 } else { *b }).collect();
+                self.literal(&shown);
+            }
+            content => self.nstring(content),
+        }
+        self.crlf();
+    }
     /// `* LANGUAGE (tag ...)` (RFC 5255 §3.3): the one that is spoken now, or all.
     pub fn language(&mut self, tags: &[&str]) {
         self.raw(b"* LANGUAGE (");

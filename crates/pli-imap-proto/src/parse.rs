@@ -7,7 +7,9 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use crate::command::{Command, CommandBody, CommandError, Hidden, Tag};
 use crate::cursor::{Cursor, Fail, Read};
 use crate::limits::{ID_FIELDS_COUNT_MAX, LANGUAGE_BYTES_MAX, LANGUAGES_COUNT_MAX};
-use crate::{acl, append, context, create, fetch, list, metadata, notify, quota, search, select, sort, status, store};
+use crate::{
+    acl, append, context, create, fetch, list, metadata, notify, quota, search, select, sort, status, store, urlauth,
+};
 
 /// Longest verb.
 const VERB_BYTES_MAX: usize = 16;
@@ -102,6 +104,9 @@ fn read_body(tag: &Tag, c: &mut Cursor<'_>) -> Read<CommandBody> {
         b"MYRIGHTS" => CommandBody::MyRights(read_mailbox(c)?),
         b"GETMETADATA" => metadata::read_get(c)?,
         b"SETMETADATA" => metadata::read_set(c)?,
+        b"GENURLAUTH" => urlauth::read_generate(c)?,
+        b"RESETKEY" => urlauth::read_reset(c)?,
+        b"URLFETCH" => urlauth::read_fetch(c)?,
         b"UID" => {
             c.space()?;
             let mut buffer = [0; VERB_BYTES_MAX];

@@ -97,6 +97,8 @@ pub const EXTENSIONS: &[Extension] = &[
     of("RIGHTS=texk", "RFC 4314", "pli-imap/src/command/acl.rs", &[]),
     of("METADATA", "RFC 5464", "pli-imap/src/command/metadata.rs", &[]),
     of("METADATA-SERVER", "RFC 5464", "pli-imap/src/command/metadata.rs", &[]),
+    of("URLAUTH", "RFC 4467", "pli-imap/src/command/urlauth.rs", &[]),
+    of("URL-PARTIAL", "RFC 5550", "pli-imap-proto/src/url.rs", &[]),
     of("COMPRESS=DEFLATE", "RFC 4978", "pli-imap/src/deflate.rs", &["tests/auth/compress.rs compressed_sessions_idle_append_and_end"]),
     of("UNAUTHENTICATE", "RFC 8437", "pli-imap/src/command/unauthenticate.rs", &["tests/auth/compress.rs unauthenticate_begins_again"]),
 ];

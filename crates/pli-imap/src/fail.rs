@@ -134,14 +134,10 @@ pub fn reply(fail: &Fail) -> Reply {
         Fail::Login(error) => login_reply(*error),
         Fail::No(code, words) => Reply::no(*code, text(words)),
         Fail::Bad(words) => Reply { status: Status::Bad, code: ReplyCode::None, text: text(words) },
-        Fail::BadCode(code, words) => {
-            Reply { status: Status::Bad, code: ReplyCode::Plain(*code), text: text(words) }
+        Fail::BadCode(code, words) => Reply { status: Status::Bad, code: ReplyCode::Plain(*code), text: text(words) },
+        Fail::NoFilter(name) => {
+            Reply { status: Status::No, code: ReplyCode::UndefinedFilter(name.clone()), text: text("No such filter") }
         }
-        Fail::NoFilter(name) => Reply {
-            status: Status::No,
-            code: ReplyCode::UndefinedFilter(name.clone()),
-            text: text("No such filter"),
-        },
         Fail::BadUrl(url) => Reply {
             status: Status::No,
             code: ReplyCode::BadUrl(url.clone()),
@@ -236,6 +232,12 @@ pub const fn level(fail: &Fail) -> Level {
         Fail::Undeclared(_) => Level::ERROR,
         Fail::Refused(Refusal::Unavailable) | Fail::Login(AuthError::Unavailable | AuthError::NoKeys) => Level::ERROR,
         Fail::Refused(_) | Fail::Login(_) => Level::INFO,
-        Fail::No(..) | Fail::Bad(_) | Fail::BadCode(..) | Fail::NoFilter(_) | Fail::BadUrl(_) | Fail::UidRequired | Fail::Io(_) => Level::DEBUG,
+        Fail::No(..)
+        | Fail::Bad(_)
+        | Fail::BadCode(..)
+        | Fail::NoFilter(_)
+        | Fail::BadUrl(_)
+        | Fail::UidRequired
+        | Fail::Io(_) => Level::DEBUG,
     }
 }

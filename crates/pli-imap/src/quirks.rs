@@ -167,6 +167,9 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("MYRIGHTS", &["ACL"]),
     ("GETMETADATA", &["METADATA", "METADATA-SERVER"]),
     ("SETMETADATA", &["METADATA", "METADATA-SERVER"]),
+    ("GENURLAUTH", &["URLAUTH"]),
+    ("RESETKEY", &["URLAUTH"]),
+    ("URLFETCH", &["URLAUTH"]),
     ("COMPRESS", &["COMPRESS=DEFLATE"]),
     ("UNAUTHENTICATE", &["UNAUTHENTICATE"]),
 ];

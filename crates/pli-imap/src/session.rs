@@ -721,6 +721,11 @@ impl Session {
                 Box::pin(command::metadata::set(self, mailbox.as_ref(), entries)).await
             }
             CommandBody::Compress { mechanism } => command::compress::run(self, &mechanism),
+            CommandBody::GenUrlAuth(urls) => Box::pin(command::urlauth::generate(self, urls)).await,
+            CommandBody::ResetKey { mailbox, mechanisms } => {
+                Box::pin(command::urlauth::reset(self, mailbox, &mechanisms)).await
+            }
+            CommandBody::UrlFetch(urls) => Box::pin(command::urlauth::fetch(self, urls)).await,
             CommandBody::Unauthenticate => Ok(command::unauthenticate::run(self)),
         }
     }

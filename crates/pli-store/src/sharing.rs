@@ -307,6 +307,46 @@ impl Store {
         })
         .await
     }
+    /// The key of the permit's mailbox that URLs are made over, if it has one. RFC 4467 §5.
+    pub fn url_key(&self, permit: &Permit) -> Result<Option<Vec<u8>>> {
+        let account = owner(permit, &[Action::UrlKey, Action::UrlFetch], None)?;
+        let mailbox = permit.grant().mailbox.ok_or(StoreError::WrongPermit)?;
+        let row = self.engine().rows.load::<Annotations>(&keys::annotations(mailbox, Some(account)))?;
+        Ok(row.unwrap_or_default().url_key())
+    }
+    /// The same; the mailbox gets this one if it has none.
+    pub async fn url_key_or(&self, permit: Permit, fresh: [u8; 32]) -> Result<Committed<Vec<u8>>> {
+        let account = owner(&permit, &[Action::UrlKey], None)?;
+        let mailbox = permit.grant().mailbox.ok_or(StoreError::WrongPermit)?;
+        self.commit(move |txn| {
+            txn.mailbox(account, mailbox)?;
+            let row: Option<Annotations> = txn.load(&keys::annotations(mailbox, Some(account)))?;
+            if let Some(there) = row.unwrap_or_default().url_key() {
+                return Ok(there);
+            }
+            let entry = (String::from(Annotations::URL_KEY), Some(fresh.to_vec()));
+            txn.set_annotations(mailbox, Some(account), vec![entry])?;
+            txn.audit(&permit, |event| event.count("keys-made", 1));
+            Ok(fresh.to_vec())
+        })
+        .await
+    }
+    /// Forgets the keys of these mailboxes of the permit's account: URLs made over them open nothing any more.
+    pub async fn forget_url_keys(&self, permit: Permit, mailboxes: Vec<MailboxId>) -> Result<Committed<()>> {
+        let account = owner(&permit, &[Action::UrlKey], None)?;
+        self.commit(move |txn| {
+            let count = mailboxes.len() as u64;
+            for mailbox in mailboxes {
+                let row: Option<Annotations> = txn.load(&keys::annotations(mailbox, Some(account)))?;
+                if row.is_some_and(|row| row.url_key().is_some()) {
+                    txn.set_annotations(mailbox, Some(account), vec![(String::from(Annotations::URL_KEY), None)])?;
+                }
+            }
+            txn.audit(&permit, |event| event.count("keys-forgotten", count));
+            Ok(())
+        })
+        .await
+    }
     /// The nearest mailbox above a name that is there; INBOX stands for the top. RFC 4314 §4, CREATE.
     pub fn nearest_above(&self, account: AccountId, name: &MailboxName) -> Result<MailboxId> {
         let engine = self.engine();

@@ -78,6 +78,10 @@ actions! {
     SetMetadata => "set-metadata",
     /// Change annotations of the server that all see.
     SetServerMetadata => "set-server-metadata",
+    /// Make, read and forget the keys that URLs of one's own mailboxes are made over.
+    UrlKey => "url-key",
+    /// Read what a URL with its own authorization names.
+    UrlFetch => "url-fetch",
     /// Look at one's mail as it was at a moment of the past.
     Past => "past",
     /// Copy messages out of the past.

@@ -34,6 +34,7 @@ pub mod store;
 pub mod subscribe;
 pub mod thread;
 pub mod unauthenticate;
+pub mod urlauth;
 
 use pli_imap_proto::Code;
 use pli_store::Mailbox;

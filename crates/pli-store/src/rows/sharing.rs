@@ -177,6 +177,17 @@ impl Row for SeenBlock {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Annotations(pub(crate) Vec<(String, Vec<u8>)>);
 
+impl Annotations {
+    /// Among one account's own of its own mailbox: the key that URLs are made over (RFC 4467 §5). Names of annotations
+    /// begin with `/`, so that no command of annotations reaches it.
+    pub(crate) const URL_KEY: &'static str = "url-key";
+
+    /// That key.
+    pub(crate) fn url_key(&self) -> Option<Vec<u8>> {
+        self.0.iter().find(|(name, _)| name == Self::URL_KEY).map(|(_, value)| value.clone())
+    }
+}
+
 impl Row for Annotations {
     const NAME: &'static str = "annotations";
     fn encode(&self) -> Vec<u8> {
