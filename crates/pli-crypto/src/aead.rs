@@ -96,6 +96,15 @@ fn hkdf_block(ikm: &[u8], salt: &[u8], info: &[&[u8]]) -> Secret32 {
     Secret32::new(out)
 }
 
+/// HMAC-SHA256 of a message, for those who are to show it: see [`is_hmac`].
+#[must_use]
+pub fn sign_hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
+    let tag = ring_hmac::sign(&ring_hmac::Key::new(ring_hmac::HMAC_SHA256, key), message);
+    let mut out = [0; 32];
+    out.copy_from_slice(tag.as_ref());
+    out
+}
+
 /// Whether a tag is the HMAC-SHA256 of a message; compared in constant time.
 #[must_use]
 pub fn is_hmac(key: &[u8], message: &[u8], tag: &[u8]) -> bool {

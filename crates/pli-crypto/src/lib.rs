@@ -46,7 +46,7 @@ mod wrap;
 
 pub use aad::{Aad, AadBytes, StoreId};
 pub use account::{AccountKeyBlob, RootId, Wrapping};
-pub use aead::{AeadKey, NONCE_BYTES, TAG_BYTES, hkdf, hmac, is_hmac, sha256};
+pub use aead::{AeadKey, NONCE_BYTES, TAG_BYTES, hkdf, hmac, is_hmac, sha256, sign_hmac};
 pub use epoch::{EPOCH_DAYS, Epoch, EpochBlob, EpochPublic, EpochSecret, SENDER_MS_MAX, Sender};
 pub use error::{CryptoError, OpenError, Result};
 pub use file_store::FileKeyStore;

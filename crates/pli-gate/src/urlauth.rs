@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use pli_crypto::{Opened, hmac, is_hmac, random_bytes};
+use pli_crypto::{Opened, is_hmac, random_bytes, sign_hmac};
 use pli_store::{Mailbox, Permit};
 use pli_types::{AccountId, Action, MailboxName, SessionInfo, Uid, UnixMillis};
 
@@ -148,7 +148,7 @@ impl Gate {
 
 /// RFC 4467 §9: an HMAC over the URL, in hexadecimal.
 fn token(key: &[u8], rump: &[u8]) -> String {
-    let tag = hmac(key, rump);
+    let tag = sign_hmac(key, rump);
     tag.iter().fold(String::from(ALGORITHM), |text, byte| text + &format!("{byte:02x}"))
 }
 
