@@ -20,10 +20,11 @@ fn admitted(world: &World, actor: Actor) -> Vec<Action> {
     Action::ALL.iter().copied().filter(|action| world.gate.admit(&session, *action, &target).is_ok()).collect()
 }
 
-const ADMINISTRATION: [Action; 24] = [
+const ADMINISTRATION: [Action; 25] = [
     Action::GetQuota,
     Action::QueueRead,
     Action::QueueChange,
+    Action::TraceRead,
     Action::AccountCreate,
     Action::AccountRead,
     Action::AccountChange,
@@ -69,6 +70,7 @@ async fn each_action_is_refused_without_the_right() {
         Action::QueueAttempt,
         Action::QueueRead,
         Action::QueueChange,
+        Action::TraceSweep,
         Action::SetQuota,
         Action::QuotaWarning,
         Action::Verify,
@@ -84,7 +86,7 @@ async fn each_action_is_refused_without_the_right() {
         let only_others = (ADMINISTRATION.contains(action)
             && ![Action::GetQuota, Action::AccountRead, Action::PasswordChange, Action::AppPasswordChange]
                 .contains(action))
-            || [Action::QueueAttempt, Action::QuotaWarning, Action::Operate].contains(action);
+            || [Action::QueueAttempt, Action::TraceSweep, Action::QuotaWarning, Action::Operate].contains(action);
         assert_eq!(owner.contains(action), !only_others, "{}", action.name());
     }
     assert_eq!(

@@ -67,6 +67,11 @@ pub fn french(text: &str) -> Option<Cow<'static, str>> {
 const FRENCH: &[(&str, &str)] = &[
     ("A command starts with a tag", "Une commande commence par une étiquette"),
     ("A filter is search keys that are whole", "Un filtre est fait de critères de recherche complets"),
+    ("A mailbox cannot be renamed into another account", "Une boîte ne peut pas passer dans un autre compte"),
+    ("A mailbox name has no empty level", "Un nom de boîte n'a pas de niveau vide"),
+    ("A number from 1 on", "Un nombre à partir de 1"),
+    ("A part's encoding is not known", "Le codage d'une partie est inconnu"),
+    ("A partial has at least one byte", "Un extrait a au moins un octet"),
     ("An empty message cannot be appended", "Un message vide ne peut pas être ajouté"),
     ("An entry is needed", "Il faut une entrée"),
     ("An interval is not 0", "Un intervalle n'est pas 0"),
