@@ -10,11 +10,12 @@ export CARGO_TARGET_DIR
 # The binary's place, absolute or below this directory.
 PLI := $(CARGO_TARGET_DIR)/release/pli
 
-.PHONY: help run build test bench bench-store bench-imap crash faults model fuzz
+.PHONY: help run build test test-clients bench bench-store bench-imap crash faults model fuzz
 
 help:
 	@echo 'make run    build, make ./$(RUN_DIR) on first use, and serve until Ctrl-C'
 	@echo 'make test   every check and test (cargo xtask ci)'
+	@echo 'make test-clients  Thunderbird, Roundcube and clients that fetch, as root the first time: they are installed'
 	@echo 'make bench  the figures: benches/results/DATE.json and .md'
 	@echo 'make bench-store  the same of the store by itself: benches/results/store-DATE.json and .md'
 	@echo 'make bench-imap  IMAP beside Dovecot, as root: benches/results/imap-DATE.json and .md'
@@ -37,6 +38,9 @@ run: build
 
 test:
 	$(CARGO) xtask ci
+
+test-clients:
+	$(CARGO) xtask test-clients
 
 bench: build
 	benches/run.sh

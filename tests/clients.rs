@@ -476,3 +476,29 @@ fn hundreds_of_good_logins_from_one_address_are_served() {
     assert!(Imap::login(&instance, &wrong).is_err());
     Imap::login(&instance, &accounts[1]).unwrap().logout();
 }
+
+/// clients.md 30: telephones behind one address, back after a change of network. Each connection is new, logs in by an app
+/// password, opens its mailbox, and is dropped in IDLE.
+#[test]
+fn a_storm_of_reconnects_is_served() {
+    let instance = Instance::start();
+    let account = instance.account();
+    let made = instance.pli(&["app-password", "add", &account.address, "--label", "phone", "--json"]).good();
+    let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+    let phone = Account { password: made["password"].as_str().unwrap().to_owned(), ..account.clone() };
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    let mut imap = Imap::login(&instance, &phone).unwrap();
+                    imap.ok("SELECT INBOX (CONDSTORE)").unwrap();
+                    imap.wire.line("i IDLE").unwrap();
+                    assert!(imap.wire.read().unwrap().unwrap().starts_with(b"+"));
+                }
+            });
+        }
+    });
+    // Nothing of them is left to count against the account.
+    until("the sessions end", || instance.pli(&["who", "--json"]).good().trim() == "[]");
+    Imap::login(&instance, &account).unwrap().logout();
+}

@@ -1,7 +1,8 @@
 //! Fuzz targets: every parser of bytes from outside, fed with its seed corpus (`tests/fuzz/<target>/`) as it stands and
 //! mutated, for `PLI_FUZZ_SECONDS` each (2 by default; `make fuzz SECONDS_EACH=600` for long).
 //!
-//! A target fails by a panic, or by a run of one input over [`INPUT_SECONDS_MAX`]. The input that did it is written to
+//! A target fails by a panic, by a run of one input over [`INPUT_SECONDS_MAX`], or by memory that grows by more than
+//! [`GROWTH_BYTES_MAX`] after its first tenth. The input that did it is written to
 //! `target/fuzz-failures/`; put it into the target's corpus with the mend, and it is replayed for ever.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
@@ -15,6 +16,9 @@ use pli_smtp::reply::Reply;
 const INPUT_SECONDS_MAX: u64 = 5;
 /// Inputs do not grow beyond this by mutation.
 const INPUT_BYTES_MAX: usize = 64 * 1024;
+
+/// Memory that the process may gain while a target runs, from its first tenth on: what is kept of inputs is a leak.
+const GROWTH_BYTES_MAX: u64 = 64 << 20;
 
 /// Bytes that mean something to one parser or another.
 const PIECES: [&[u8]; 44] = [
@@ -118,8 +122,14 @@ fn fuzz(target: &str, run: impl Fn(&[u8])) {
     }
     let mut rng = Rng(seed.max(1));
     let mut inputs = 0u64;
-    let until = Instant::now() + Duration::from_secs(seconds);
+    let began = Instant::now();
+    let until = began + Duration::from_secs(seconds);
+    let warm = began + Duration::from_secs(seconds) / 10;
+    let mut before = None;
     while Instant::now() < until {
+        if before.is_none() && Instant::now() >= warm {
+            before = Some(resident());
+        }
         let mut input = seeds[rng.below(seeds.len())].clone();
         let other = rng.below(seeds.len());
         for _ in 0..=rng.below(12) {
@@ -128,7 +138,20 @@ fn fuzz(target: &str, run: impl Fn(&[u8])) {
         one(target, &run, &input);
         inputs += 1;
     }
-    println!("{target}: {} seeds, {inputs} mutations in {seconds} s", seeds.len());
+    let grown = resident().saturating_sub(before.unwrap_or(u64::MAX));
+    println!("{target}: {} seeds, {inputs} mutations in {seconds} s, grown by {} KB", seeds.len(), grown >> 10);
+    // Targets share the process where they run at once: only the long runs, one after the other, can tell.
+    assert!(
+        seconds < 60 || grown < GROWTH_BYTES_MAX,
+        "{target} keeps memory: {grown} bytes more than after a tenth of its time"
+    );
+}
+
+/// Bytes of this process in memory.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
 }
 
 fn one(target: &str, run: impl Fn(&[u8]), input: &[u8]) {
@@ -203,6 +226,99 @@ fn fuzz_imap_session() {
                     }
                 }
             }
+        }
+    });
+}
+
+/// What a framer makes of bytes that come in these pieces.
+fn framed<'b>(pieces: impl Iterator<Item = &'b [u8]>) -> Vec<String> {
+    use pli_imap_proto::{Event, Framer, parse, parse_append_prefix};
+    let mut framer = Framer::new();
+    let (mut events, mut literal) = (Vec::new(), Vec::new());
+    for mut input in pieces {
+        while let Some(event) = framer.next(&mut input) {
+            match event {
+                Event::Command(command) => events.push(format!("{command:?} {:?}", parse(&command, true))),
+                Event::AppendLiteral(literal) => {
+                    events.push(format!("{literal:?}"));
+                    if parse_append_prefix(framer.prefix(), true).is_ok() { framer.stream() } else { framer.refuse() }
+                }
+                // How a message is cut is the wire's; what it is, is not.
+                Event::Stream { bytes, last } => {
+                    literal.extend_from_slice(bytes);
+                    if last {
+                        events.push(format!("{:?}", std::mem::take(&mut literal)));
+                    }
+                }
+                other => events.push(format!("{other:?}")),
+            }
+        }
+    }
+    events.push(format!("{literal:?}"));
+    events
+}
+
+#[test]
+fn fuzz_imap_session_in_any_split() {
+    fuzz("imap", |bytes| {
+        let whole = framed(std::iter::once(bytes));
+        // Where it is cut follows from what it is, so that a failure repeats.
+        let mut rng =
+            Rng(bytes.iter().fold(7, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte))) | 1);
+        let (mut rest, mut pieces) = (bytes, Vec::new());
+        while !rest.is_empty() {
+            let most = if rng.below(3) == 0 { 400 } else { 9 };
+            let (piece, after) = rest.split_at((1 + rng.below(most)).min(rest.len()));
+            pieces.push(piece);
+            rest = after;
+        }
+        assert_eq!(framed(pieces.into_iter()), whole);
+    });
+}
+
+#[test]
+fn fuzz_imap_qresync() {
+    use pli_imap_proto::{Event, Framer, parse};
+    fuzz("qresync", |bytes| {
+        let mut framer = Framer::new();
+        let mut input = bytes;
+        while let Some(event) = framer.next(&mut input) {
+            match event {
+                Event::Command(command) => {
+                    // Known UIDs and sequence numbers are read, and resolved against a mailbox, in bounded time.
+                    let _ = format!("{:?}", parse(&command, false));
+                }
+                Event::AppendLiteral(_) => framer.refuse(),
+                _ => {}
+            }
+        }
+    });
+}
+
+#[test]
+fn fuzz_pop3_session() {
+    use pli_pop3::lines::Lines;
+    let all = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+        let (mut lines, mut found) = (Lines::default(), Vec::new());
+        for piece in pieces {
+            lines.push(piece);
+            while let Some(line) = lines.next(pli_pop3::LINE_BYTES_MAX) {
+                found.push(line.ok().map(|line| format!("{:?}", pli_pop3::command::parse(&line))));
+            }
+        }
+        found
+    };
+    fuzz("pop3", |bytes| {
+        let one = all(&mut bytes.chunks(1));
+        assert_eq!(one, all(&mut bytes.chunks(7)));
+        // Read as a message: whatever it is, a client finds its end, and finds it once.
+        for piece in [1, 5, 4096] {
+            let (mut dots, mut out) = (pli_pop3::Dots::default(), Vec::new());
+            bytes.chunks(piece).for_each(|piece| dots.push(piece, &mut out));
+            dots.finish(&mut out);
+            assert!(out.ends_with(b"\r\n.\r\n") || out == b".\r\n");
+            let body = &out[..out.len() - 3];
+            assert!(!body.split(|byte| *byte == b'\n').any(|line| line == b"." || line == b".\r"), "an end within");
         }
     });
 }

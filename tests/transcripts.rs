@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use pli_tests::{Instance, repository, transcript};
+use pli_tests::{Builder, Instance, repository, transcript};
 
 /// Transcripts wait for the server most of the time: more of them than cores.
 const THREADS: usize = 6;
@@ -47,9 +47,14 @@ fn collect(root: &Path, dir: &Path, shared: &Shared, trials: &mut Vec<Trial>) {
     }
 }
 
+/// All doors are open.
+fn start() -> Instance {
+    Builder::default().config("listen.pop3s", "on = true").start()
+}
+
 fn run(path: &Path, shared: &Shared) -> Result<(), Failed> {
     let instance = shared.get_or_init(|| {
-        std::panic::catch_unwind(Instance::start).map_err(|panic| {
+        std::panic::catch_unwind(start).map_err(|panic| {
             panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "the server did not start".to_owned())
         })
     });

@@ -397,16 +397,22 @@ impl Instance {
 
     /// The same with another TLS configuration of the client's.
     pub fn connect_as(&self, name: &str, tls: &Arc<ClientConfig>) -> Result<Wire, String> {
-        let dialect = if name.starts_with("imap") { Dialect::Imap } else { Dialect::Smtp };
-        Wire::tls(self.port(name), dialect, Arc::clone(tls), HOST)
+        Wire::tls(self.port(name), dialect(name), Arc::clone(tls), HOST)
     }
 
     /// A connection to a port by name, TLS from the first byte where the port has it.
     pub fn connect(&self, name: &str) -> Result<Wire, String> {
-        let tls = matches!(name, "imaps" | "submissions");
-        let dialect = if name.starts_with("imap") { Dialect::Imap } else { Dialect::Smtp };
+        let tls = matches!(name, "imaps" | "pop3s" | "submissions");
         let connect = if tls { Wire::tls } else { Wire::plain };
-        connect(self.port(name), dialect, Arc::clone(&self.tls), HOST)
+        connect(self.port(name), dialect(name), Arc::clone(&self.tls), HOST)
+    }
+}
+
+fn dialect(port: &str) -> Dialect {
+    match port {
+        "pop3s" => Dialect::Lines,
+        name if name.starts_with("imap") => Dialect::Imap,
+        _ => Dialect::Smtp,
     }
 }
 

@@ -15,7 +15,7 @@ pub struct Port {
 }
 
 /// Every port of the command line contract (architecture.md).
-pub const PORTS: [Port; 8] = [
+pub const PORTS: [Port; 9] = [
     Port { name: "lmtp", standard: 24 },
     Port { name: "smtp", standard: 25 },
     Port { name: "imap", standard: 143 },
@@ -23,6 +23,7 @@ pub const PORTS: [Port; 8] = [
     Port { name: "submissions", standard: 465 },
     Port { name: "submission", standard: 587 },
     Port { name: "imaps", standard: 993 },
+    Port { name: "pop3s", standard: 995 },
     Port { name: "managesieve", standard: 4190 },
 ];
 

@@ -222,7 +222,7 @@ impl<'a> Runner<'a> {
             ["connect", how @ ("tls" | "plain"), port] => {
                 self.flush()?;
                 let wire = self.instance.connect(port)?;
-                let implied = matches!(*port, "imaps" | "submissions");
+                let implied = matches!(*port, "imaps" | "pop3s" | "submissions");
                 if (*how == "tls") != implied {
                     return Err(format!("port {port} is not {how}"));
                 }

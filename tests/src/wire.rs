@@ -21,6 +21,8 @@ pub enum Dialect {
     Imap,
     /// A reply of one or more lines with the same code.
     Smtp,
+    /// A line.
+    Lines,
 }
 
 enum Stream {
@@ -122,6 +124,7 @@ impl Wire {
         match self.dialect {
             Dialect::Imap => self.imap_response(),
             Dialect::Smtp => self.smtp_reply(),
+            Dialect::Lines => self.raw_line(),
         }
     }
 

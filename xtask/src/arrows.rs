@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{Outcome, run};
 
 /// Crate, and what it may use directly; indirect use follows.
-const ROWS: [(&str, &[&str]); 21] = [
+const ROWS: [(&str, &[&str]); 22] = [
     ("pli-types", &[]),
     ("pli-io", &["pli-types"]),
     ("pli-crypto", &["pli-types"]),
@@ -24,12 +24,13 @@ const ROWS: [(&str, &[&str]); 21] = [
     ("pli-net", &["pli-types"]),
     ("pli-imap-proto", &["pli-types"]),
     ("pli-imap", &["pli-imap-proto", "pli-gate", "pli-store", "pli-mime", "pli-net"]),
+    ("pli-pop3", &["pli-gate", "pli-store", "pli-net", "pli-sasl", "pli-mime"]),
     ("pli-mailauth", &["pli-types", "pli-net"]),
     ("pli-filter", &["pli-mime", "pli-mailauth", "pli-store"]),
     ("pli-queue", &["pli-store", "pli-mailauth", "pli-net", "pli-gate"]),
     ("pli-smtp", &["pli-gate", "pli-net", "pli-filter", "pli-queue", "pli-mime"]),
     ("pli-admin", &["pli-gate", "pli-imap", "pli-smtp", "pli-queue"]),
-    ("pli", &["pli-pkcs11", "pli-admin"]),
+    ("pli", &["pli-pkcs11", "pli-pop3", "pli-admin"]),
     ("pli-tests", &["pli"]),
 ];
 

@@ -37,6 +37,7 @@ const HELP: &str = "cargo xtask STEP
   tidy        headers, names, lengths, clocks and files in their rooms, transcripts
   test        all tests, through cargo-nextest where it is installed
   clients     only the real clients
+  test-clients  Thunderbird, Roundcube and clients that fetch; installs them
   transcripts only the transcripts
   crash       only the crash tests (PLI_CRASH_ROUNDS)
   fuzz        only the fuzz targets (PLI_FUZZ_SECONDS each)
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         "rfc" => rfc_pages(flag("--check")),
         "test" => test::all(rest),
         "clients" => packages::run().and_then(|()| test::clients(rest)),
+        "test-clients" => packages::heavy().and_then(|()| test::desktop(rest)),
         "transcripts" => test::transcripts(rest),
         "crash" => test::crash(rest),
         "fuzz" => test::fuzz(rest),

@@ -25,6 +25,20 @@ const DEBIAN: [(&str, &str); 16] = [
     ("util-linux", "/bin/mount"),
 ];
 
+/// What only the heavy clients need: `make test-clients`.
+const HEAVY: [(&str, &str); 10] = [
+    ("thunderbird", "/usr/bin/thunderbird"),
+    ("roundcube-core", "/usr/share/roundcube/index.php"),
+    ("roundcube-sqlite3", "/usr/share/doc/roundcube-sqlite3"),
+    ("php-cli", "/usr/bin/php"),
+    ("php-sqlite3", "/usr/share/doc/php-sqlite3"),
+    ("offlineimap3", "/usr/bin/offlineimap"),
+    ("mutt", "/usr/bin/mutt"),
+    ("fetchmail", "/usr/bin/fetchmail"),
+    ("getmail6", "/usr/bin/getmail"),
+    ("mpop", "/usr/bin/mpop"),
+];
+
 /// PyPI packages, pinned.
 const PYPI: [&str; 1] = ["IMAPClient==3.0.1"];
 
@@ -36,14 +50,19 @@ const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs what is missing.
 pub fn run() -> Outcome {
-    debian()?;
+    debian(&DEBIAN)?;
     python()?;
     node()
 }
 
-fn debian() -> Outcome {
+/// Installs what the heavy clients need besides.
+pub fn heavy() -> Outcome {
+    debian(&HEAVY)
+}
+
+fn debian(wanted: &[(&'static str, &str)]) -> Outcome {
     let missing: Vec<&str> =
-        DEBIAN.iter().filter(|(_, file)| !Path::new(file).exists()).map(|(package, _)| *package).collect();
+        wanted.iter().filter(|(_, file)| !Path::new(file).exists()).map(|(package, _)| *package).collect();
     if missing.is_empty() {
         println!("packages: Debian's are all here");
         return Ok(());

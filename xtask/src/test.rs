@@ -35,6 +35,12 @@ pub fn clients(words: &[String]) -> Outcome {
     only("clients", words)
 }
 
+/// Only the heavy clients, one after the other.
+pub fn desktop(words: &[String]) -> Outcome {
+    let words: Vec<String> = words.iter().cloned().chain([String::from("--test-threads=1")]).collect();
+    only("desktop", &words)
+}
+
 /// Only the transcripts; words are parts of their names.
 pub fn transcripts(words: &[String]) -> Outcome {
     only("transcripts", words)

@@ -338,7 +338,7 @@ impl Gate {
             return false;
         };
         match protocol {
-            Protocol::Imap => profile.imap,
+            Protocol::Imap | Protocol::Pop3 => profile.imap,
             Protocol::Submission => profile.submission,
             _ => true,
         }
@@ -356,7 +356,7 @@ impl Gate {
         let max = {
             let settings = self.logins.settings.read();
             match session.protocol {
-                Protocol::Imap => settings.imap_sessions_max,
+                Protocol::Imap | Protocol::Pop3 => settings.imap_sessions_max,
                 Protocol::Submission => settings.submission_sessions_max,
                 _ => usize::MAX,
             }
@@ -401,7 +401,7 @@ impl Gate {
 
     /// Whoever wants to read is told at once when the key store does not answer. Submission needs no private key.
     async fn reach_keys(&self, session: &SessionInfo, account: AccountId, keys: &Arc<Opened>) -> Result<(), AuthError> {
-        if session.protocol != Protocol::Imap || !self.store.keys_may_be_gone() {
+        if !matches!(session.protocol, Protocol::Imap | Protocol::Pop3) || !self.store.keys_may_be_gone() {
             return Ok(());
         }
         let (store, keys) = (self.store.clone(), Arc::clone(keys));

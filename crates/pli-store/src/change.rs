@@ -419,6 +419,17 @@ impl Store {
         .await
     }
 
+    /// Removes messages whatever their flags: what POP3's DELE marked. Those that are gone already are passed over.
+    pub async fn remove(&self, permit: Permit, mailbox: MailboxId, uids: Vec<Uid>) -> Result<Committed<Vec<Uid>>> {
+        let account = owner(&permit, &[Action::Expunge], Some(mailbox))?;
+        self.commit(move |txn| {
+            let gone = txn.remove_all(account, mailbox, uids)?;
+            txn.audit(&permit, |event| event.count("messages", gone.len() as u64));
+            Ok(gone)
+        })
+        .await
+    }
+
     // ---- audit and keys ----
 
     /// Commits an event that has no other effect (login, refusal, read) and waits until it is durable.

@@ -24,6 +24,8 @@ impl fmt::Display for SessionId {
 pub enum Protocol {
     /// IMAP (with or without implicit TLS).
     Imap,
+    /// POP3 inside TLS.
+    Pop3,
     /// SMTP from other MTAs, port 25.
     Smtp,
     /// Submission, 465 and 587.
@@ -49,6 +51,7 @@ impl Protocol {
             Self::Lmtp => "lmtp",
             Self::Queue => "queue",
             Self::Admin => "admin",
+            Self::Pop3 => "pop3",
             Self::System => "system",
         }
     }

@@ -119,6 +119,7 @@ fn describe(present: &Present) -> Value {
     let info = &present.info;
     let protocol = match info.protocol {
         Protocol::Imap => "imap",
+        Protocol::Pop3 => "pop3",
         Protocol::Submission => "submission",
         _ => "other",
     };

@@ -55,6 +55,12 @@ impl Txn<'_> {
         self.expunge_those(account, mailbox, sorted.as_deref(), |entry| entry.flags & SystemFlag::Deleted.bit() != 0)
     }
 
+    /// Removes messages, whatever their flags; returns those that were there.
+    pub(crate) fn remove_all(&mut self, account: AccountId, mailbox: MailboxId, uids: Vec<Uid>) -> Result<Vec<Uid>> {
+        let sorted: Vec<Uid> = uids.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+        self.expunge_those(account, mailbox, Some(&sorted), |_| true)
+    }
+
     /// Removes one message, whatever its flags. RFC 8508 §3.4.
     pub(crate) fn remove(&mut self, account: AccountId, mailbox: MailboxId, uid: Uid) -> Result<()> {
         let gone = self.expunge_those(account, mailbox, Some(&[uid]), |_| true)?;

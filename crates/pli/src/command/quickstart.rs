@@ -179,7 +179,8 @@ fn fill(
 /// Every port by name.
 fn ports(loaded: &Loaded) -> Vec<(&'static str, u16)> {
     let doors = loaded.doors();
-    let served = doors.iter().filter_map(|(name, _, at)| Some((*name, at.first()?.port())));
+    let served =
+        doors.iter().filter(|(_, door, _)| door.on).filter_map(|(name, _, at)| Some((*name, at.first()?.port())));
     let offset = loaded.config.listen.port_offset;
     served.chain(LATER.iter().map(|(name, port)| (*name, port.saturating_add(offset)))).collect()
 }

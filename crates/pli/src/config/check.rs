@@ -166,6 +166,9 @@ fn sizes(config: &Config, text: &Text<'_>) -> Result<(), String> {
     for (header, key, none) in [
         ("[imap]", "message_bytes_max", imap.message_bytes_max == 0),
         ("[imap]", "idle_timeout_s", imap.idle_timeout_s == 0),
+        ("[pop3]", "idle_timeout_s", config.pop3.idle_timeout_s == 0),
+        ("[pop3]", "login_timeout_s", config.pop3.login_timeout_s == 0),
+        ("[pop3]", "login_failures_max", config.pop3.login_failures_max == 0),
         ("[imap]", "connections_per_account_max", imap.connections_per_account_max == 0),
         ("[smtp]", "connections_per_account_max", smtp.connections_per_account_max == 0),
         ("[imap]", "login_timeout_s", imap.login_timeout_s == 0),

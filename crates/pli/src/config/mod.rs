@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use pli_directory::Profile;
 use pli_imap::ImapConfig;
+use pli_pop3::Pop3Config;
 use pli_queue::QueueConfig;
 use pli_smtp::SmtpConfig;
 use pli_store::{IndexEngine, KeyRules, QuotaLimit};
@@ -46,6 +47,9 @@ pub struct Config {
     /// `[imap]`
     #[serde(default)]
     pub imap: ImapConfig,
+    /// `[pop3]`
+    #[serde(default)]
+    pub pop3: Pop3Config,
     /// `[smtp]`
     #[serde(default)]
     pub smtp: SmtpConfig,
@@ -118,6 +122,8 @@ pub struct Listen {
     pub submissions: Door,
     /// Port 993.
     pub imaps: Door,
+    /// Port 995; off.
+    pub pop3s: Door,
     /// Port 24, on loopback.
     pub lmtp: Door,
 }
@@ -152,6 +158,7 @@ impl Default for Listen {
             submission: Door { port: 587, ..door },
             submissions: Door { port: 465, ..door },
             imaps: Door { port: 993, connections_max: 50_000, connections_per_address_max: 10_000, ..door },
+            pop3s: Door { on: false, port: 995, connections_max: 2_000, connections_per_address_max: 200 },
             lmtp: Door { port: 24, connections_max: 200, connections_per_address_max: 200, ..door },
         }
     }
@@ -531,6 +538,7 @@ impl Loaded {
             ("submission", listen.submission, 587, &everywhere),
             ("submissions", listen.submissions, 465, &everywhere),
             ("imaps", listen.imaps, 993, &everywhere),
+            ("pop3s", listen.pop3s, 995, &everywhere),
             ("lmtp", listen.lmtp, 24, &loopback),
         ]
         .into_iter()

@@ -45,7 +45,7 @@ fn every_key_of_every_section_is_in_the_annotated_file() {
     assert_eq!(keys(&file), fields::<Config>(""));
     assert_eq!(table("server"), fields::<Server>(""));
     assert_eq!(table("listen"), fields::<Listen>(""));
-    for door in ["smtp", "submission", "submissions", "imaps", "lmtp"] {
+    for door in ["smtp", "submission", "submissions", "imaps", "pop3s", "lmtp"] {
         assert_eq!(keys(file["listen"][door].as_table().unwrap()), fields::<Door>(""), "{door}");
     }
     assert_eq!(table("tls"), fields::<Tls>(""));
@@ -56,6 +56,7 @@ fn every_key_of_every_section_is_in_the_annotated_file() {
     in_file.insert(String::from("previous"));
     assert_eq!(in_file, fields::<Keys>(""));
     assert_eq!(table("imap"), fields::<ImapConfig>(""));
+    assert_eq!(table("pop3"), fields::<Pop3Config>(""));
     assert_eq!(table("smtp"), fields::<SmtpConfig>(""));
     assert_eq!(table("queue"), fields::<QueueConfig>(""));
     assert_eq!(table("dns"), fields::<DnsSection>(""));

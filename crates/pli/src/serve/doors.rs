@@ -9,6 +9,7 @@ use pli_imap::{ImapService, Peer, Security};
 use pli_io::Env;
 use pli_mailauth::dns::{Resolver, Source, Zone};
 use pli_net::{BindError, ConnectionLimits, Listener, ServeOptions, Shutdown, TlsConfig};
+use pli_pop3::Pop3Service;
 use pli_sasl::Issuer;
 use pli_smtp::{Role, SmtpService};
 use pli_types::SessionId;
@@ -152,6 +153,7 @@ impl Doors {
             Arc::clone(&self.env.random),
             Arc::clone(&self.tls),
         );
+        let pop3 = Arc::new(Pop3Service::new(loaded.config.pop3.clone(), Arc::clone(&self.gate)));
         let mut limits: Vec<(&str, Arc<ConnectionLimits>)> = Vec::new();
         for (name, door, listener) in bound.0 {
             // The addresses of one door count together.
@@ -164,23 +166,20 @@ impl Doors {
                 }
             };
             let options = self.options(name, counted, &loaded.config.server.hostname);
-            let role = match name {
-                "imaps" => None,
-                "submission" => Some(Role::Submission),
-                "submissions" => Some(Role::Submissions),
-                "lmtp" => Some(Role::Lmtp),
-                _ => Some(Role::Mx),
-            };
-            match role {
-                None => self.imap(listener, options, Arc::clone(&imap)),
-                Some(role) => self.smtp(listener, options, Arc::clone(&smtp), role),
+            match name {
+                "imaps" => self.imap(listener, options, Arc::clone(&imap)),
+                "pop3s" => self.pop3(listener, options, Arc::clone(&pop3)),
+                "submission" => self.smtp(listener, options, Arc::clone(&smtp), Role::Submission),
+                "submissions" => self.smtp(listener, options, Arc::clone(&smtp), Role::Submissions),
+                "lmtp" => self.smtp(listener, options, Arc::clone(&smtp), Role::Lmtp),
+                _ => self.smtp(listener, options, Arc::clone(&smtp), Role::Mx),
             }
         }
         Ok(())
     }
 
     fn options(&self, name: &str, limits: Arc<ConnectionLimits>, hostname: &str) -> ServeOptions {
-        let implicit = matches!(name, "imaps" | "submissions");
+        let implicit = matches!(name, "imaps" | "pop3s" | "submissions");
         ServeOptions {
             implicit_tls: implicit.then(|| Arc::clone(&self.tls)),
             limits,
@@ -198,6 +197,13 @@ impl Doors {
             let id = SessionId(random.next_u64());
             let peer = Peer { id, address: Some(connection.peer()), tls: connection.tls(), security };
             Arc::clone(&service).serve(connection, peer)
+        }));
+    }
+
+    fn pop3(&self, listener: Listener, options: ServeOptions, service: Arc<Pop3Service>) {
+        let random = Arc::clone(&self.env.random);
+        self.shutdown.tracker().spawn(pli_net::serve(listener, options, move |connection, end| {
+            Arc::clone(&service).serve(connection, SessionId(random.next_u64()), end)
         }));
     }
 

@@ -101,7 +101,7 @@ impl Live {
 /// Sections with changes that a reload cannot bring into force.
 fn at_start_only(old: &Config, new: &Config) -> Vec<&'static str> {
     let texts = |config: &Config| {
-        let Config { server, listen, store, keys, imap, smtp, queue, dns, log, .. } = config;
+        let Config { server, listen, store, keys, imap, pop3, smtp, queue, dns, log, .. } = config;
         // Limits of an account's sessions, and the postmaster, are taken up at once.
         let imap = ImapConfig { connections_per_account_max: 0, ..imap.clone() };
         let smtp = SmtpConfig { connections_per_account_max: 0, ..smtp.clone() };
@@ -112,6 +112,7 @@ fn at_start_only(old: &Config, new: &Config) -> Vec<&'static str> {
             ("store", format!("{store:?}")),
             ("keys", format!("{keys:?}")),
             ("imap", format!("{imap:?}")),
+            ("pop3", format!("{pop3:?}")),
             ("smtp", format!("{smtp:?}")),
             ("queue", format!("{queue:?}")),
             ("dns", format!("{dns:?}")),
