@@ -89,10 +89,6 @@ pub struct MailFrom {
     pub require_tls: bool,
     /// RFC 4865.
     pub hold: Option<Hold>,
-    /// RFC 2852.
-    pub by: Option<WithinTime>,
-    /// RFC 6710.
-    pub priority: i8,
     /// The extensions that the parameters are of.
     pub extensions: Vec<Extension>,
 }
@@ -104,17 +100,6 @@ pub enum Hold {
     For(u32),
     /// Until then.
     Until(UnixMillis),
-}
-
-/// Within which time a message is to be delivered. RFC 2852.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WithinTime {
-    /// Seconds from now.
-    pub seconds: i64,
-    /// Given back if it cannot be.
-    pub give_back: bool,
-    /// Its way is reported.
-    pub trace: bool,
 }
 
 /// Parses a line without its CRLF.

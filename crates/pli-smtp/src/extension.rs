@@ -29,10 +29,6 @@ pub enum Extension {
     Limits,
     /// FUTURERELEASE
     FutureRelease,
-    /// DELIVERBY
-    DeliverBy,
-    /// MT-PRIORITY
-    MtPriority,
     /// RRVS
     Rrvs,
     /// STARTTLS
@@ -48,8 +44,6 @@ pub enum Extension {
 enum Doors {
     All,
     Submission,
-    /// Where mail goes on from here, and to mailboxes at once.
-    NotLmtp,
 }
 
 /// When it is offered there.
@@ -84,7 +78,7 @@ const fn row(
 }
 
 /// In the order of EHLO.
-const TABLE: [Row; 17] = [
+const TABLE: [Row; 15] = [
     row(
         Extension::Pipelining,
         "PIPELINING",
@@ -143,23 +137,7 @@ const TABLE: [Row; 17] = [
         "4865",
         Doors::Submission,
         When::Always,
-        "`HOLDFOR`, `HOLDUNTIL`: the message waits in the queue, whoever it is for",
-    ),
-    row(
-        Extension::DeliverBy,
-        "DELIVERBY",
-        "2852",
-        Doors::NotLmtp,
-        When::Always,
-        "what is late is given back (`R`) or reported (`N`)",
-    ),
-    row(
-        Extension::MtPriority,
-        "MT-PRIORITY",
-        "6710",
-        Doors::NotLmtp,
-        When::Always,
-        "of what is due the higher goes first; from strangers at most 0",
+        "`HOLDFOR`, `HOLDUNTIL`: the message waits in the queue; to other domains only",
     ),
     row(
         Extension::Rrvs,
@@ -202,7 +180,6 @@ impl Doors {
         match self {
             Self::All => true,
             Self::Submission => role.is_submission(),
-            Self::NotLmtp => !matches!(role, Role::Lmtp),
         }
     }
 }
@@ -237,7 +214,6 @@ pub fn markdown() -> String {
         let doors = match row.doors {
             Doors::All => "everywhere",
             Doors::Submission => "submission",
-            Doors::NotLmtp => "MX, submission",
         };
         let when = match row.when {
             When::Always => "",

@@ -3,7 +3,7 @@
 use chrono::DateTime;
 use pli_types::{Notify, RcptParameters, Ret, UnixMillis, xtext};
 
-use crate::command::{Hold, MailFrom, WithinTime};
+use crate::command::{Hold, MailFrom};
 use crate::extension::Extension;
 use crate::reply::Reply;
 
@@ -51,8 +51,6 @@ pub(crate) fn of_mail(from: &mut MailFrom, keyword: &str, value: Option<&str>) -
         "RET" | "ENVID" => Extension::Dsn,
         "REQUIRETLS" => Extension::RequireTls,
         "HOLDFOR" | "HOLDUNTIL" => Extension::FutureRelease,
-        "BY" => Extension::DeliverBy,
-        "MT-PRIORITY" => Extension::MtPriority,
         _ => return None,
     };
     Some(match (keyword, value) {
@@ -74,8 +72,6 @@ pub(crate) fn of_mail(from: &mut MailFrom, keyword: &str, value: Option<&str>) -
             Ok(extension)
         }
         ("HOLDFOR" | "HOLDUNTIL", Some(value)) => hold(from, keyword, value).map(|()| extension),
-        ("BY", Some(value)) => by(from, value).map(|()| extension),
-        ("MT-PRIORITY", Some(value)) => priority(from, value).map(|()| extension),
         _ => Err(syntax("A parameter's value is wrong")),
     })
 }
@@ -139,41 +135,6 @@ fn hold(from: &mut MailFrom, keyword: &str, value: &str) -> Result<(), Reply> {
     } else {
         Hold::Until(moment(value).ok_or_else(|| syntax("HOLDUNTIL needs a date and time of RFC 3339"))?)
     });
-    Ok(())
-}
-
-/// RFC 2852 §4: `BY=seconds;R`, `BY=seconds;N`, each with `T` behind it.
-fn by(from: &mut MailFrom, value: &str) -> Result<(), Reply> {
-    let wrong = || syntax("BY needs seconds;R or seconds;N");
-    let (seconds, mode) = value.split_once(';').ok_or_else(wrong)?;
-    let digits = seconds.strip_prefix('-').unwrap_or(seconds);
-    if digits.is_empty() || digits.len() > 9 || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(wrong());
-    }
-    let seconds: i64 = seconds.parse().map_err(|_| wrong())?;
-    let mode = mode.to_ascii_uppercase();
-    let (mode, trace) = mode.strip_suffix('T').map_or((mode.as_str(), false), |mode| (mode, true));
-    let give_back = match mode {
-        "R" => true,
-        "N" => false,
-        _ => return Err(wrong()),
-    };
-    // RFC 2852 §4: what is to be given back needs some time at least.
-    if give_back && seconds <= 0 {
-        return Err(syntax("BY with R needs a time to come"));
-    }
-    from.by = Some(WithinTime { seconds, give_back, trace });
-    Ok(())
-}
-
-/// RFC 6710 §4: -9 to 9.
-fn priority(from: &mut MailFrom, value: &str) -> Result<(), Reply> {
-    let digit = value.strip_prefix('-').unwrap_or(value);
-    let ok = digit.len() == 1 && digit.bytes().all(|b| b.is_ascii_digit());
-    match value.parse() {
-        Ok(priority) if ok => from.priority = priority,
-        _ => return Err(syntax("MT-PRIORITY is a number from -9 to 9")),
-    }
     Ok(())
 }
 
@@ -250,14 +211,11 @@ mod tests {
 
     #[test]
     fn of_mail_known_answers() {
-        let from = mail("RET=hdrs ENVID=QQ+2B1 REQUIRETLS BODY=BINARYMIME MT-PRIORITY=-3").unwrap();
+        let from = mail("RET=hdrs ENVID=QQ+2B1 REQUIRETLS BODY=BINARYMIME").unwrap();
         assert_eq!((from.ret, from.envid.as_deref()), (Some(Ret::Headers), Some("QQ+2B1")));
-        assert!(from.require_tls && from.binary && from.priority == -3);
+        assert!(from.require_tls && from.binary);
         assert_eq!(mail("HOLDFOR=60").unwrap().hold, Some(Hold::For(60)));
         assert_eq!(mail("HOLDUNTIL=1970-01-01T00:01:00Z").unwrap().hold, Some(Hold::Until(UnixMillis(60_000))));
-        let by = mail("BY=120;rt").unwrap().by.unwrap();
-        assert_eq!(by, WithinTime { seconds: 120, give_back: true, trace: true });
-        assert_eq!(mail("BY=-5;N").unwrap().by.unwrap().seconds, -5);
     }
 
     #[test]
@@ -286,16 +244,6 @@ mod tests {
             "HOLDFOR=9999999999",
             "HOLDUNTIL=tomorrow",
             "HOLDFOR=1 HOLDUNTIL=1970-01-01T00:01:00Z",
-            "BY=5",
-            "BY=0;R",
-            "BY=-1;R",
-            "BY=;N",
-            "BY=1;X",
-            "BY=1;",
-            "BY=--1;N",
-            "MT-PRIORITY=10",
-            "MT-PRIORITY=+1",
-            "MT-PRIORITY=",
             "BODY=9BIT",
             "SMTPUTF8=1",
         ] {

@@ -64,9 +64,7 @@ impl Transaction {
     fn remote(&self) -> Vec<(Address, RcptParameters)> {
         let mut all: Vec<(Address, RcptParameters)> = Vec::new();
         for named in &self.named {
-            // What waits is looked at again when its time has come.
-            let targets = if self.waits() { std::slice::from_ref(&named.address) } else { named.remote.as_slice() };
-            for target in targets {
+            for target in &named.remote {
                 if !all.iter().any(|(address, _)| address == target) {
                     all.push((target.clone(), named.parameters.clone()));
                 }
@@ -91,7 +89,7 @@ impl Asker<'_> {
     /// MAIL. On submission the sender must own the address. RFC 6409 §6.1.
     pub(crate) fn sender(&self, from: &MailFrom) -> Result<(Transaction, Reply), Refused> {
         let now = self.service.clock.now();
-        let (parameters, lowered) = mail_parameters(from, self.role, &self.service.config(), now)?;
+        let parameters = mail_parameters(from, &self.service.config(), now)?;
         let bytes_announced = from.size.unwrap_or(0);
         let bounce = from.reverse_path.is_none();
         let mut transaction = Transaction { bounce, parameters, bytes_announced, ..Transaction::default() };
@@ -103,13 +101,7 @@ impl Asker<'_> {
             let permit = self.gate().admit(self.session, Action::Submit, &Target::default()).map_err(of_refusal)?;
             transaction.submit = Some(permit);
         }
-        // RFC 6710 §5
-        let reply = if lowered {
-            Reply::new(250, "2.3.6", "Sender OK, priority changed to 0")
-        } else {
-            Reply::new(250, "2.1.0", "Sender OK")
-        };
-        Ok((transaction, reply))
+        Ok((transaction, Reply::new(250, "2.1.0", "Sender OK")))
     }
 
     fn owned(&self, login: &Login, address: &Address) -> Result<(), Refused> {
@@ -139,6 +131,10 @@ impl Asker<'_> {
         }
         let (local, remote) = match self.gate().route(&address).map_err(of_refusal)? {
             Route::To { local, remote } => {
+                // RFC 4865 §4.1: what cannot be held is refused. Nothing is delivered here that has waited.
+                if transaction.waits() && !local.is_empty() {
+                    return Err(Reply::new(550, "5.3.3", "A message that is to wait can go to other domains only"));
+                }
                 for account in &local {
                     self.check_since(*account, parameters.valid_since)?;
                     self.check_room(*account, transaction.bytes_announced)?;
@@ -345,7 +341,7 @@ impl Asker<'_> {
     ) -> Result<(Permit, Vec<LocalRecipient>, Vec<RemoteRecipient>), Refused> {
         let (local, remote) =
             (if transaction.waits() { Vec::new() } else { transaction.local() }, transaction.remote());
-        let Transaction { submit, parameters: mail, named, .. } = transaction;
+        let Transaction { submit, parameters: mail, .. } = transaction;
         let entrance = match submit {
             Some(permit) => permit,
             None => self.gate().admit(self.session, Action::Deliver, &Target::default()).map_err(of_refusal)?,
@@ -360,10 +356,8 @@ impl Asker<'_> {
         let remote = remote
             .into_iter()
             .map(|(forward_path, rcpt)| {
-                // To a remote target of an alias the server itself sends on, whoever the message came from; so it does to
-                // its own accounts what waited.
-                let own = named.iter().any(|n| n.address == forward_path && n.local.is_empty());
-                let permit = if self.role.is_submission() && own {
+                // To a remote target of an alias the server itself sends on, whoever the message came from.
+                let permit = if self.role.is_submission() {
                     self.gate().admit(self.session, Action::Relay, &Target::default()).map_err(of_refusal)?
                 } else {
                     self.gate().admit_system(Action::Relay)

@@ -12,7 +12,9 @@ use pli_io::Env;
 use pli_net::{ClientTls, Connection, ConnectionLimits, Listener, ServeOptions, Shutdown, TlsConfig, serve};
 use pli_smtp::{Role, SmtpConfig, SmtpService};
 use pli_store::{Alias, IndexEngine, NewAccount, QueueRow, QuotaLimit, Store, StoreOptions};
-use pli_types::{Action, Actor, Address, ByteCount, MailboxName, Protocol, SessionId, SessionInfo};
+use pli_types::{
+    Action, Actor, Address, ByteCount, EnvelopeParameters, MailboxName, Protocol, Ret, SessionId, SessionInfo,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const PASSWORD: &str = "correct horse";
@@ -351,6 +353,27 @@ async fn submission_delivers_here_and_queues_the_rest() {
     assert!(queue.iter().all(|row| row.body == queue[0].body && row.submitter.is_some()));
     assert!(client.say("MAIL FROM:<alice@example.org>").await.starts_with("250"));
     assert!(client.say("RCPT TO:<nobody@example.org>").await.starts_with("550 5.1.1"));
+}
+
+#[tokio::test]
+async fn what_the_envelope_says_is_in_the_queue() {
+    let world = World::new(SmtpConfig::default()).await;
+    let mut client = Client::connect_tls(world.door(Role::Submissions)).await;
+    client.login("alice").await;
+    client.say("MAIL FROM:<alice@example.org> HOLDFOR=3600 RET=HDRS ENVID=E1 REQUIRETLS").await;
+    let reply = client.say("RCPT TO:<friend@else.test> NOTIFY=SUCCESS ORCPT=rfc822;f+2Bx@else.test").await;
+    assert!(reply.starts_with("250"), "{reply}");
+    client.say("DATA").await;
+    let reply = client.say("From: alice@example.org\r\n\r\nb\r\n.").await;
+    assert!(reply.starts_with("250"), "{reply}");
+    let queue = world.queue();
+    let parameters = EnvelopeParameters::decode(&queue[0].parameters);
+    assert_eq!((parameters.mail.ret, parameters.mail.envid.as_deref()), (Some(Ret::Headers), Some("E1")));
+    assert!(parameters.mail.require_tls && parameters.rcpt.wants_success() && !parameters.rcpt.wants_failure());
+    assert_eq!(parameters.rcpt.original_recipient().unwrap(), "rfc822;f+x@else.test");
+    let until = parameters.mail.hold_until.unwrap();
+    assert!(until >= queue[0].created.plus_ms(3_590_000) && until <= queue[0].created.plus_ms(3_600_000));
+    assert_eq!(queue[0].next_attempt, until, "not due before");
 }
 
 #[tokio::test]
