@@ -19,11 +19,13 @@ impl ClientTls {
     pub fn opportunistic() -> Result<Self, rustls::Error> {
         let provider = crate::tls::provider();
         let algorithms = provider.signature_verification_algorithms;
-        let config = ClientConfig::builder_with_provider(provider)
+        let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AcceptAny { algorithms }))
             .with_no_client_auth();
+        // Some large receivers close on a resumed session, and a certificate is to be seen each time.
+        config.resumption = rustls::client::Resumption::disabled();
         Ok(Self { connector: TlsConnector::from(Arc::new(config)) })
     }
 

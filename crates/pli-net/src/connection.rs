@@ -1,7 +1,7 @@
 //! One accepted connection.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -9,7 +9,7 @@ use pli_types::TlsInfo;
 use rustls::pki_types::ServerName;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 use x509_parser::extensions::GeneralName;
 
@@ -49,6 +49,15 @@ impl Connection {
     /// Opens a connection to another server, in the clear. The caller sets the time limit.
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Self::plain(stream)
+    }
+    /// The same from an address of ours.
+    pub async fn connect_from(source: Option<IpAddr>, address: SocketAddr) -> io::Result<Self> {
+        let Some(source) = source else { return Self::connect(address).await };
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.bind(SocketAddr::new(source, 0))?;
+        let stream = socket.connect(address).await?;
         stream.set_nodelay(true)?;
         Self::plain(stream)
     }

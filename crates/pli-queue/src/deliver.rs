@@ -1,161 +1,258 @@
-//! One destination: where it takes mail, and the attempt at each of its hosts in turn.
+//! The attempt at each host of a destination in turn, over a session that is kept for the next message.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use pli_io::{MxHost, ResolveError, Resolver};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use pli_net::{ClientTls, Connection};
 
 use crate::QueueConfig;
+use crate::config::HostTls;
+use crate::hosts::{Finder, Host};
 use crate::outcome::{Outcome, Reason};
-use crate::transaction::{Envelope, Session, SessionError};
+use crate::plan::Went;
+use crate::transaction::{Envelope, Secrecy, Session, SessionError};
 
-const CONNECT_S: u64 = 60;
-/// Addresses tried in one attempt: a domain with many dead hosts must not hold a connection slot for an hour.
-const ADDRESSES_MAX: usize = 8;
+const CONNECT_S: u64 = 30;
+/// RFC 8305 §5: how long one address is waited for before the next is tried beside it.
+const NEXT_ADDRESS_MS: u64 = 1000;
+
+/// From where, and under which name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) ehlo: String,
+    pub(crate) source: Vec<IpAddr>,
+}
+
+/// A session with a destination, kept between messages.
+pub(crate) struct Line {
+    session: Session,
+    identity: Identity,
+    /// When it was opened, by the monotonic clock.
+    opened: Duration,
+}
 
 /// What an attempt needs besides the message.
 pub(crate) struct Route<'a> {
     pub(crate) config: &'a QueueConfig,
-    pub(crate) resolver: &'a dyn Resolver,
+    pub(crate) finder: Finder<'a>,
     pub(crate) tls: Option<&'a ClientTls>,
-    /// Our own name, for EHLO and for noticing ourselves among the MX hosts.
-    pub(crate) helo: &'a str,
+    pub(crate) identity: Identity,
+    pub(crate) now: Duration,
 }
 
-/// A host to try.
-struct Target {
-    host: String,
-    address: SocketAddr,
+/// How an attempt ended.
+pub(crate) struct Delivered {
+    /// For each recipient, in order.
+    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) went: Went,
+    /// To be used again.
+    pub(crate) line: Option<Line>,
+}
+
+impl Line {
+    fn is_good_for(&self, route: &Route<'_>) -> bool {
+        let age = route.now.saturating_sub(self.opened);
+        !self.session.spent
+            && self.identity == route.identity
+            && self.session.messages < route.config.messages_per_connection_max
+            && age < Duration::from_secs(route.config.connection_age_max_s.into())
+    }
+
+    /// Says goodbye.
+    pub(crate) async fn close(self) {
+        if !self.session.spent {
+            self.session.quit().await;
+        }
+    }
 }
 
 impl Route<'_> {
-    /// Delivers to all recipients of one domain; an outcome for each, in order.
-    pub(crate) async fn deliver(&self, domain: &str, envelope: &Envelope<'_>) -> Vec<Outcome> {
+    /// Delivers to all recipients of one destination.
+    pub(crate) async fn deliver(&self, destination: &str, envelope: &Envelope<'_>, line: Option<Line>) -> Delivered {
+        let bytes = u64::try_from(envelope.message.len()).unwrap_or(u64::MAX);
+        let limit = Duration::from_secs(u64::from(self.config.attempt_timeout_s).saturating_add(bytes / 10_000));
+        match tokio::time::timeout(limit, self.try_all(destination, envelope, line)).await {
+            Ok(delivered) => delivered,
+            // RFC 5321 §4.5.3.2 bounds each step; a peer that uses each to the last second must not hold us for hours.
+            Err(_) => {
+                let reason = Reason::new("4.4.2", format!("the attempt took more than {} s", limit.as_secs()));
+                let outcomes = vec![Outcome::Deferred(reason.clone()); envelope.forward_paths.len()];
+                Delivered { outcomes, went: Went::Dead(reason), line: None }
+            }
+        }
+    }
+
+    async fn try_all(&self, destination: &str, envelope: &Envelope<'_>, line: Option<Line>) -> Delivered {
+        if let Some(delivered) = self.try_again(envelope, line).await {
+            return delivered;
+        }
         let count = envelope.forward_paths.len();
-        let targets = match self.targets(domain).await {
-            Ok(targets) => targets,
-            Err(outcome) => return vec![outcome; count],
+        let all = |outcome: Outcome, went| Delivered { outcomes: vec![outcome; count], went, line: None };
+        let hosts = match self.finder.hosts(destination).await {
+            Ok(hosts) => hosts,
+            // The name servers have spoken, or not: that is no silence of the destination's.
+            Err(outcome) => return all(outcome, Went::Untried),
         };
-        let mut outcomes = vec![Outcome::Deferred(Reason::new("4.4.1", "no host answered")); count];
-        for target in targets.iter().take(ADDRESSES_MAX) {
-            match self.attempt(target, envelope).await {
-                Ok(fresh) => outcomes = fresh,
+        let none = Reason::new("4.4.1", "no host answered");
+        let mut last = all(Outcome::Deferred(none.clone()), Went::Dead(none));
+        for host in &hosts {
+            let mut session = match self.open(host).await {
+                Ok(session) => session,
                 Err(error) => {
-                    let reason = reason(&error).at(&target.host);
-                    outcomes = vec![Outcome::Deferred(reason); count];
+                    let reason = reason(&error).at(&host.name);
+                    let went = match &error {
+                        SessionError::Refused(_) => Went::Busy,
+                        _ => Went::Dead(reason.clone()),
+                    };
+                    last = all(Outcome::Deferred(reason), went);
+                    continue;
+                }
+            };
+            match session.send(envelope).await {
+                Ok(outcomes) => {
+                    last = self.answered(outcomes, session);
+                }
+                Err(error) => {
+                    let reason = reason(&error).at(&host.name);
+                    last = all(Outcome::Deferred(reason.clone()), Went::Dead(reason));
+                    if session.unknown {
+                        // It may have the message: another host is not given it too.
+                        break;
+                    }
                 }
             }
             // RFC 5321 §5.1: the next host is tried when this one could not be used; a host that answered, even with
             // "later", has spoken for its recipients unless it refused all of them for now.
-            if !outcomes.iter().all(Outcome::is_deferred) {
+            if !last.outcomes.iter().all(Outcome::is_deferred) {
                 break;
             }
+            if let Some(line) = last.line.take() {
+                line.close().await;
+            }
         }
-        outcomes
+        last
     }
 
-    async fn attempt(&self, target: &Target, envelope: &Envelope<'_>) -> Result<Vec<Outcome>, SessionError> {
-        let session = match self.open(target, self.tls).await {
+    /// Over the session of the last message. `None`: it is gone, and nothing was sent.
+    async fn try_again(&self, envelope: &Envelope<'_>, line: Option<Line>) -> Option<Delivered> {
+        let mut line = line?;
+        if !line.is_good_for(self) {
+            line.close().await;
+            return None;
+        }
+        line.session.reset().await.ok()?;
+        match line.session.send(envelope).await {
+            // "Enough over this connection" is not "enough".
+            Ok(outcomes) if line.session.spent && outcomes.iter().all(Outcome::is_deferred) => None,
+            Ok(outcomes) => {
+                let opened = line.opened;
+                let mut delivered = self.answered(outcomes, line.session);
+                if let Some(line) = &mut delivered.line {
+                    line.opened = opened;
+                }
+                Some(delivered)
+            }
+            Err(error) if line.session.unknown => {
+                let reason = reason(&error);
+                let outcomes = vec![Outcome::Deferred(reason.clone()); envelope.forward_paths.len()];
+                Some(Delivered { outcomes, went: Went::Dead(reason), line: None })
+            }
+            Err(_) => None,
+        }
+    }
+
+    fn answered(&self, outcomes: Vec<Outcome>, session: Session) -> Delivered {
+        let busy = session.spent && outcomes.iter().all(Outcome::is_deferred);
+        let line = (!session.spent).then(|| Line { session, identity: self.identity.clone(), opened: self.now });
+        Delivered { outcomes, went: if busy { Went::Busy } else { Went::Well }, line }
+    }
+
+    async fn open(&self, host: &Host) -> Result<Session, SessionError> {
+        let wanted = host.config.as_ref().map_or(HostTls::Opportunistic, |config| config.tls);
+        let login = host.config.as_ref().and_then(|config| Some((config.user.clone()?, config.password.0.clone())));
+        let secrecy = match wanted {
+            HostTls::Implicit => Secrecy::Implicit,
+            HostTls::Required => Secrecy::Required,
+            // A password is not sent in the clear.
+            HostTls::Opportunistic if login.is_some() => Secrecy::Required,
+            HostTls::Opportunistic | HostTls::Off => Secrecy::Offered,
+        };
+        let tls = self.tls.filter(|_| wanted != HostTls::Off);
+        if tls.is_none() && secrecy != Secrecy::Offered {
+            return Err(SessionError::Wanting("TLS is demanded and switched off"));
+        }
+        let first = self.greet(host, tls.map(|tls| (tls, secrecy))).await;
+        let mut session = match first {
             // RFC 7435: a failed handshake must not cost the mail where nothing demanded TLS.
-            Err(SessionError::Tls(error)) => {
-                tracing::info!(host = %target.host, %error, "TLS failed, going on in the clear");
-                self.open(target, None).await
+            Err(SessionError::Tls(error)) if secrecy == Secrecy::Offered => {
+                tracing::info!(host = %host.name, %error, "TLS failed, going on in the clear");
+                self.greet(host, None).await?
             }
-            other => other,
+            other => other?,
         };
-        match session {
-            Ok(mut session) => {
-                let outcomes = session.send(envelope).await?;
-                session.quit().await;
-                Ok(outcomes)
-            }
-            Err(error) => Err(error),
+        if let Some((user, password)) = login {
+            session.log_in(&user, &password).await?;
         }
+        Ok(session)
     }
 
-    async fn open(&self, target: &Target, tls: Option<&ClientTls>) -> Result<Session, SessionError> {
-        let connect = tokio::time::timeout(Duration::from_secs(CONNECT_S), Connection::connect(target.address));
-        let connection = connect.await.map_err(|_| SessionError::TimeOut(CONNECT_S))??;
-        Session::open(connection, &target.host, self.helo, tls).await
+    async fn greet(&self, host: &Host, tls: Option<(&ClientTls, Secrecy)>) -> Result<Session, SessionError> {
+        let connection = self.connect(&host.addresses).await?;
+        let session = Session::open(connection, &host.name, &self.identity.ehlo, tls).await?;
+        if let Some(tls) = session.tls() {
+            tracing::debug!(host = %host.name, version = tls.version, cipher = tls.cipher, "TLS");
+        }
+        Ok(session)
     }
 
-    /// Hosts in the order to try them.
-    async fn targets(&self, domain: &str) -> Result<Vec<Target>, Outcome> {
-        if let Some(route) = self.config.routes.get(domain) {
-            return self.fixed(route).await;
+    /// The first address that answers; a slow one is not waited for alone. RFC 8305.
+    async fn connect(&self, addresses: &[SocketAddr]) -> Result<Connection, SessionError> {
+        let mut rest = addresses.iter();
+        let mut trying = FuturesUnordered::new();
+        let mut last = SessionError::TimeOut(CONNECT_S);
+        if let Some(first) = rest.next() {
+            trying.push(self.connect_one(*first));
         }
-        if let Some(literal) = domain.strip_prefix('[').and_then(|d| d.strip_suffix(']')) {
-            // RFC 5321 §4.1.3
-            let text = literal.strip_prefix("ipv6:").unwrap_or(literal);
-            let address: IpAddr = text
-                .parse()
-                .map_err(|_| Outcome::Failed(Reason::new("5.1.2", "the address literal is not an address")))?;
-            return Ok(vec![Target { host: address.to_string(), address: SocketAddr::new(address, self.config.port) }]);
-        }
-        let hosts = self.resolver.mx(domain).await.map_err(|error| unresolved(&error))?;
-        let hosts = self.not_ourselves(domain, hosts)?;
-        let mut targets = Vec::new();
-        let mut last = None;
-        for host in hosts {
-            match self.resolver.addresses(&host.name).await {
-                Ok(addresses) => targets.extend(addresses.into_iter().map(|address| Target {
-                    host: host.name.clone(),
-                    address: SocketAddr::new(address, self.config.port),
-                })),
-                Err(error) => last = Some(unresolved(&error)),
-            }
-        }
-        if targets.is_empty() {
-            return Err(last.unwrap_or_else(|| Outcome::Failed(Reason::new("5.4.4", "no address for its mail hosts"))));
-        }
-        Ok(targets)
-    }
-
-    async fn fixed(&self, route: &str) -> Result<Vec<Target>, Outcome> {
-        if let Ok(address) = route.parse() {
-            return Ok(vec![Target { host: route.to_owned(), address }]);
-        }
-        let (host, port) = match route.rsplit_once(':') {
-            Some((host, port)) => (host, port.parse().unwrap_or(self.config.port)),
-            None => (route, self.config.port),
-        };
-        let addresses = self.resolver.addresses(host).await.map_err(|error| unresolved(&error))?;
-        Ok(addresses
-            .into_iter()
-            .map(|address| Target { host: host.to_owned(), address: SocketAddr::new(address, port) })
-            .collect())
-    }
-
-    /// RFC 5321 §5.1: when we stand in the list ourselves, only hosts before us are tried; being the best is a loop.
-    fn not_ourselves(&self, domain: &str, mut hosts: Vec<MxHost>) -> Result<Vec<MxHost>, Outcome> {
-        let us = hosts.iter().find(|host| host.name.eq_ignore_ascii_case(self.helo)).map(|host| host.preference);
-        if let Some(ours) = us {
-            hosts.retain(|host| host.preference < ours);
-            if hosts.is_empty() {
-                let text = format!("mail for {domain} loops back to this server");
-                return Err(Outcome::Failed(Reason::new("5.4.6", text)));
+        loop {
+            tokio::select! {
+                answer = trying.next() => match answer {
+                    Some(Ok(connection)) => return Ok(connection),
+                    Some(Err(error)) => {
+                        last = error;
+                        if let Some(next) = rest.next() {
+                            trying.push(self.connect_one(*next));
+                        }
+                    }
+                    None => return Err(last),
+                },
+                () = tokio::time::sleep(Duration::from_millis(NEXT_ADDRESS_MS)), if rest.len() > 0 => {
+                    if let Some(next) = rest.next() {
+                        trying.push(self.connect_one(*next));
+                    }
+                }
             }
         }
-        Ok(hosts)
     }
-}
 
-fn unresolved(error: &ResolveError) -> Outcome {
-    let text = error.to_string();
-    match error {
-        ResolveError::NoDomain(_) => Outcome::Failed(Reason::new("5.1.2", text)),
-        ResolveError::NullMx(_) => Outcome::Failed(Reason::new("5.1.10", text)), // RFC 7505 §4.2
-        ResolveError::NoRecord(_) => Outcome::Failed(Reason::new("5.4.4", text)),
-        ResolveError::Temporary { .. } => Outcome::Deferred(Reason::new("4.4.3", text)),
+    async fn connect_one(&self, address: SocketAddr) -> Result<Connection, SessionError> {
+        let source = self.identity.source.iter().find(|source| source.is_ipv4() == address.is_ipv4()).copied();
+        let connect = Connection::connect_from(source, address);
+        let limit = Duration::from_secs(CONNECT_S);
+        tokio::time::timeout(limit, connect)
+            .await
+            .map_err(|_| SessionError::TimeOut(CONNECT_S))?
+            .map_err(SessionError::Io)
     }
 }
 
 fn reason(error: &SessionError) -> Reason {
     match error {
         SessionError::Io(_) | SessionError::TimeOut(_) => Reason::new("4.4.2", error.to_string()),
-        SessionError::NotSmtp => Reason::new("4.5.0", error.to_string()),
+        SessionError::NotSmtp | SessionError::Early => Reason::new("4.5.0", error.to_string()),
         SessionError::Tls(_) | SessionError::Injected => Reason::new("4.7.5", error.to_string()),
+        SessionError::Wanting(_) => Reason::new("4.7.0", error.to_string()),
         SessionError::Refused(reply) => {
             // A refusal before MAIL is about us or the moment, not about the recipient: never a bounce.
             let text = reply.text();

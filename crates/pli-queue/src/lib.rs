@@ -4,19 +4,25 @@
 //! the queue because the gate admitted it. Its one guarantee: a row leaves the queue only in the commit that records
 //! how it ended, and a bounce is in the same commit as the end of the rows it is about.
 //!
-//! Read [`QueueRunner::run`], then `transaction` (the SMTP dialogue), then `docs/design/queue.md`.
+//! Read [`QueueRunner::run`], then `plan` (what is tried when), `deliver` and `transaction` (the SMTP dialogue), `settle`
+//! (what is committed) and `report` (RFC 3464), then `docs/design/queue.md`.
 
-mod bounce;
 mod config;
 mod deliver;
+mod hosts;
+mod networks;
 mod outcome;
-mod parameters;
+mod plan;
+mod report;
 mod runner;
 mod schedule;
+mod settle;
 mod transaction;
 
-pub use config::QueueConfig;
-pub use outcome::Outcome;
-pub use parameters::{Notify, Parameters, Return, from_xtext, xtext};
-pub use runner::QueueRunner;
+pub use config::{HostConfig, HostTls, Password, QueueConfig, SenderConfig};
+pub use networks::is_network;
+pub use outcome::{Outcome, Reason, Taken};
+pub use plan::DestinationState;
+pub use report::{About, Report, Told};
+pub use runner::{QueueRunner, RowState};
 pub use schedule::next_attempt;

@@ -5,12 +5,29 @@ use std::fmt;
 /// The result of an attempt, with the words that stand in the row, the bounce and the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The other MTA took responsibility; its reply.
-    Delivered(String),
+    /// The other MTA took responsibility.
+    Delivered(Taken),
     /// Not now.
     Deferred(Reason),
     /// Never.
     Failed(Reason),
+}
+
+/// What the other MTA said when it took responsibility.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Its reply.
+    pub reply: String,
+    /// The host.
+    pub host: String,
+    /// It speaks RFC 3461: reports of success are its affair.
+    pub reports: bool,
+}
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.is_empty() { f.write_str(&self.reply) } else { write!(f, "{}: {}", self.host, self.reply) }
+    }
 }
 
 /// Why not: an RFC 3463 status and the words.

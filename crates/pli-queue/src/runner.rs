@@ -1,72 +1,91 @@
-//! Takes due rows, delivers them, commits the outcomes.
+//! Takes what is due, has it delivered, has the outcomes committed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use pli_gate::{Gate, Refusal, Target};
+use pli_gate::Gate;
 use pli_io::{Clock, Random, Resolver};
 use pli_net::{ClientTls, Shutdown};
-use pli_store::{Delivery, LocalRecipient, QueueChange, QueueOutcome, QueueRow, RemoteRecipient, StoreError};
-use pli_types::{Action, Address, ByteCount, FlagSet, QueueId, SessionId, SessionInfo};
+use pli_store::{QueueChange, QueueRow, StoreError};
+use pli_types::{Action, QueueId, SessionId, SessionInfo, UnixMillis};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::bounce::Bounce;
-use crate::deliver::Route;
+use crate::QueueConfig;
+use crate::deliver::{Delivered, Identity, Line, Route};
+use crate::hosts::{Finder, destination, due};
+use crate::networks::Network;
 use crate::outcome::{Outcome, Reason};
+use crate::plan::{DestinationState, Pick, Plan, Went};
+use crate::settle::DoubleBounces;
 use crate::transaction::Envelope;
-use crate::{QueueConfig, next_attempt};
 
-/// Rows looked at in one turn.
-const ROWS_MAX: usize = 10_000;
+/// Rows read between two looks at what can start.
+const LOAD_ROWS: usize = 2_000;
 /// The longest sleep: a clock that was set back must not stop the queue.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// The pause after an error of the store.
 const STORE_ERROR_PAUSE: Duration = Duration::from_secs(5);
+/// How often old events of the trace are removed.
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
+const DAY_MS: i64 = 86_400_000;
 
 /// The queue's own task.
 pub struct QueueRunner {
-    config: QueueConfig,
-    hostname: String,
-    gate: Arc<Gate>,
+    pub(crate) config: QueueConfig,
+    pub(crate) hostname: String,
+    pub(crate) gate: Arc<Gate>,
     resolver: Arc<dyn Resolver>,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
     tls: Option<ClientTls>,
-    session: Arc<SessionInfo>,
+    allowed: Vec<Network>,
+    pub(crate) session: Arc<SessionInfo>,
     connections: Arc<Semaphore>,
     state: Mutex<State>,
+    pub(crate) doubles: DoubleBounces,
     /// Wakes the loop when an attempt has ended.
     ended: Notify,
 }
 
-#[derive(Default)]
 struct State {
-    /// Rows in an attempt now.
-    busy: HashSet<QueueId>,
-    /// Attempts now, by destination.
-    destinations: HashMap<String, usize>,
+    plan: Plan,
+    /// Domains that an administrator froze.
+    frozen: HashSet<String>,
+    /// Where the reading of the whole queue stands; `None`: done.
+    loading: Option<Option<QueueId>>,
+    /// Rows to look at again: their attempt has ended.
+    again: Vec<QueueId>,
 }
 
-/// Rows of one body and one destination: one transaction.
-struct Job {
-    domain: String,
-    rows: Vec<QueueRow>,
+/// A row as the queue sees it now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RowState {
+    /// An attempt is under way.
+    pub busy: bool,
+    /// Where it goes: a domain, or `@host:port` of a route.
+    pub destination: String,
+    /// What is known of that.
+    pub state: Option<DestinationState>,
 }
 
 /// An attempt's hold on its rows, its destination and its slot; they are given back however the attempt ends. A panic
 /// on a peer's bytes must not keep rows out of the queue until the next start.
 struct Busy {
     runner: Arc<QueueRunner>,
-    job: Job,
-    _slot: OwnedSemaphorePermit,
+    pick: Pick,
+    went: Went,
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.runner.end(&self.job);
+        let went = std::mem::replace(&mut self.went, Went::Untried);
+        let mut state = self.runner.state.lock();
+        state.plan.done(&self.pick.destination, &self.pick.ids, went, self.runner.clock.now().0);
+        state.again.extend(&self.pick.ids);
+        drop(state);
         self.runner.ended.notify_one();
     }
 }
@@ -87,8 +106,10 @@ impl QueueRunner {
             protocol: pli_types::Protocol::Queue,
             ..SessionInfo::system(SessionId(random.next_u64()))
         });
+        let plan = Plan::new(config.connections_per_destination_max, config.recipients_per_transaction_max);
         Arc::new(Self {
             connections: Arc::new(Semaphore::new(config.connections_max.max(1))),
+            allowed: config.private_networks.iter().filter_map(|text| Network::parse(text)).collect(),
             config,
             hostname,
             gate,
@@ -97,7 +118,8 @@ impl QueueRunner {
             random,
             tls,
             session,
-            state: Mutex::new(State::default()),
+            state: Mutex::new(State { plan, frozen: HashSet::new(), loading: Some(None), again: Vec::new() }),
+            doubles: DoubleBounces::default(),
             ended: Notify::new(),
         })
     }
@@ -106,14 +128,28 @@ impl QueueRunner {
     /// attempt whose outcome is not known, and is made again at the next start.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
         let mut changed = self.gate.store().queue_changed();
+        let mut swept: Option<Duration> = None;
         loop {
             let pause = match self.turn(&shutdown) {
                 Ok(pause) => pause,
                 Err(error) => {
                     tracing::error!(%error, "reading the queue");
+                    self.state.lock().loading = Some(None);
                     STORE_ERROR_PAUSE
                 }
             };
+            let now = self.clock.monotonic();
+            if swept.is_none_or(|at| now.saturating_sub(at) >= SWEEP_EVERY) {
+                swept = Some(now);
+                shutdown.tracker().spawn(Arc::clone(&self).sweep());
+            }
+            if pause.is_zero() {
+                tokio::task::yield_now().await;
+                if shutdown.token().is_cancelled() {
+                    return;
+                }
+                continue;
+            }
             tokio::select! {
                 () = shutdown.token().cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
@@ -123,94 +159,176 @@ impl QueueRunner {
         }
     }
 
-    /// Starts what is due and may start; returns how long to sleep when nothing else happens.
-    fn turn(self: &Arc<Self>, shutdown: &Shutdown) -> Result<Duration, StoreError> {
-        let permit = self.gate.admit_system(Action::QueueRead);
-        let now = self.clock.now();
-        let due = self.gate.store().queue_due(&permit, now, ROWS_MAX)?;
-        for job in self.jobs(due) {
-            let Ok(slot) = Arc::clone(&self.connections).try_acquire_owned() else { break };
-            if !self.begin(&job) {
-                continue;
-            }
-            let runner = Arc::clone(self);
-            shutdown.tracker().spawn(runner.attempt(job, slot));
+    /// Old events of the trace.
+    async fn sweep(self: Arc<Self>) {
+        let before = self.clock.now().plus_ms(-i64::from(self.config.trace_days).saturating_mul(DAY_MS));
+        let permit = self.gate.admit_system(Action::TraceSweep);
+        match self.gate.store().trace_sweep(permit, before, self.config.trace_events_max).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::debug!(removed, "old events of the trace"),
+            Err(error) => tracing::warn!(%error, "old events of the trace could not be removed"),
         }
-        let next = self.gate.store().queue_next(&permit)?;
-        Ok(match next {
+    }
+
+    /// Learns what changed and starts what may start; returns how long to sleep when nothing else happens.
+    fn turn(self: &Arc<Self>, shutdown: &Shutdown) -> Result<Duration, StoreError> {
+        self.learn()?;
+        self.load()?;
+        let now = self.clock.now().0;
+        loop {
+            let Ok(slot) = Arc::clone(&self.connections).try_acquire_owned() else { break };
+            let Some(pick) = self.state.lock().plan.pick(now) else { break };
+            shutdown.tracker().spawn(Arc::clone(self).attempt(pick, slot));
+        }
+        let state = self.state.lock();
+        if state.loading.is_some() {
+            return Ok(Duration::ZERO);
+        }
+        Ok(match state.plan.next() {
             // What is due and did not start waits for an attempt to end, which wakes the loop.
-            Some(at) if at > now => Duration::from_millis((at.0 - now.0).unsigned_abs()).min(SLEEP_MAX),
+            Some(at) if at > now => Duration::from_millis(at.saturating_sub(now).unsigned_abs()).min(SLEEP_MAX),
             _ => SLEEP_MAX,
         })
     }
 
-    /// Groups rows that can share a transaction, oldest first.
-    fn jobs(&self, due: Vec<QueueRow>) -> Vec<Job> {
+    /// What changed since the last turn.
+    fn learn(&self) -> Result<(), StoreError> {
+        let news = self.gate.store().queue_news();
+        let permit = self.gate.admit_system(Action::QueueRead);
+        if news.all {
+            let frozen = self.gate.store().queue_frozen(&permit)?;
+            let mut state = self.state.lock();
+            state.frozen = frozen.into_iter().map(|domain| domain.domain).collect();
+            state.plan.clear();
+            state.loading = Some(None);
+        }
+        let mut ids = std::mem::take(&mut self.state.lock().again);
+        ids.extend(news.ids);
+        for id in ids {
+            let row = self.gate.store().queue_row(&permit, id)?;
+            let mut state = self.state.lock();
+            match row {
+                Some(row) => self.plan_row(&mut state, &row),
+                None => state.plan.remove(id),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a piece of the whole queue, at the start and after a freeze.
+    fn load(&self) -> Result<(), StoreError> {
+        let Some(after) = self.state.lock().loading else { return Ok(()) };
+        let permit = self.gate.admit_system(Action::QueueRead);
+        let rows = self.gate.store().queue_list(&permit, after, LOAD_ROWS)?;
+        let mut state = self.state.lock();
+        for row in &rows {
+            self.plan_row(&mut state, row);
+        }
+        // One piece only goes on where the last one ended; a freeze meanwhile begins it anew.
+        if state.loading == Some(after) {
+            state.loading = rows.last().filter(|_| rows.len() == LOAD_ROWS).map(|row| Some(row.id));
+        }
+        Ok(())
+    }
+
+    fn plan_row(&self, state: &mut State, row: &QueueRow) {
+        let domain = row.forward_path.domain_ascii();
+        if row.held || state.frozen.contains(&domain) {
+            return state.plan.remove(row.id);
+        }
+        let to = destination(&self.config, &domain, row.route.as_deref());
+        let at = due(row.next_attempt, row.attempts, &row.parameters);
+        state.plan.put(row.id, row.body.get(), at.0, &to);
+    }
+
+    /// What the queue knows of a row and of where it goes.
+    #[must_use]
+    pub fn row_state(&self, row: &QueueRow) -> RowState {
+        let destination = destination(&self.config, &row.forward_path.domain_ascii(), row.route.as_deref());
         let state = self.state.lock();
-        let mut open: HashMap<(u64, String, Option<Address>), usize> = HashMap::new();
-        let mut jobs: Vec<Job> = Vec::new();
-        for row in due.into_iter().filter(|row| !state.busy.contains(&row.id)) {
-            let domain = row.forward_path.domain_ascii();
-            let key = (row.body.get(), domain.clone(), row.reverse_path.clone());
-            let room = open
-                .get(&key)
-                .and_then(|at| jobs.get_mut(*at))
-                .filter(|job| job.rows.len() < self.config.recipients_per_transaction_max.max(1));
-            if let Some(job) = room {
-                job.rows.push(row);
-            } else {
-                open.insert(key, jobs.len());
-                jobs.push(Job { domain, rows: vec![row] });
+        RowState {
+            busy: state.plan.is_busy(row.id),
+            state: state.plan.state(&destination, self.clock.now().0),
+            destination,
+        }
+    }
+
+    /// Lets a destination that froze by itself be tried at once.
+    pub fn thaw(&self, destination: &str) {
+        self.state.lock().plan.thaw(destination);
+        self.ended.notify_one();
+    }
+
+    /// When a row is given up.
+    #[must_use]
+    pub fn expires(&self, row: &QueueRow) -> UnixMillis {
+        row.created.plus_ms(i64::from(self.config.expire_s).saturating_mul(1000))
+    }
+
+    /// One attempt after the other at a destination, as long as its connection serves and something is due.
+    async fn attempt(self: Arc<Self>, first: Pick, _slot: OwnedSemaphorePermit) {
+        let mut line = None;
+        let mut next = Some(first);
+        while let Some(pick) = next.take() {
+            let destination = pick.destination.clone();
+            let mut busy = Busy { runner: Arc::clone(&self), pick, went: Went::Untried };
+            match self.attempt_pick(&busy.pick, line.take()).await {
+                Ok((went, kept)) => (busy.went, line) = (went, kept),
+                Err(error) => {
+                    // The outcome could not be committed. The rows are as they were; they must not spin.
+                    tracing::error!(%error, %destination, "committing a delivery's outcome");
+                    tokio::time::sleep(STORE_ERROR_PAUSE).await;
+                }
+            }
+            drop(busy);
+            if line.is_some() {
+                next = self.state.lock().plan.pick_more(&destination, self.clock.now().0);
             }
         }
-        jobs
-    }
-
-    /// Marks the rows busy, unless the destination has its share already.
-    fn begin(&self, job: &Job) -> bool {
-        let mut state = self.state.lock();
-        let here = state.destinations.get(&job.domain).copied().unwrap_or(0);
-        if here >= self.config.connections_per_destination_max.max(1) {
-            return false;
-        }
-        state.destinations.insert(job.domain.clone(), here + 1);
-        state.busy.extend(job.rows.iter().map(|row| row.id));
-        true
-    }
-
-    fn end(&self, job: &Job) {
-        let mut state = self.state.lock();
-        for row in &job.rows {
-            state.busy.remove(&row.id);
-        }
-        if let Some(count) = state.destinations.get_mut(&job.domain) {
-            *count -= 1;
-            if *count == 0 {
-                state.destinations.remove(&job.domain);
-            }
+        if let Some(line) = line {
+            line.close().await;
         }
     }
 
-    async fn attempt(self: Arc<Self>, job: Job, slot: OwnedSemaphorePermit) {
-        let busy = Busy { runner: self, job, _slot: slot };
-        if let Err(error) = busy.runner.attempt_job(&busy.job).await {
-            // The outcome could not be committed. The rows are as they were; they must not spin.
-            tracing::error!(%error, domain = %busy.job.domain, "committing a delivery's outcome");
-            tokio::time::sleep(STORE_ERROR_PAUSE).await;
-        }
-    }
-
-    async fn attempt_job(&self, job: &Job) -> Result<(), StoreError> {
-        let Some(first) = job.rows.first() else { return Ok(()) };
+    async fn attempt_pick(&self, pick: &Pick, line: Option<Line>) -> Result<(Went, Option<Line>), StoreError> {
+        let rows = self.rows(&pick.ids)?;
+        let Some(first) = rows.first() else { return Ok((Went::Untried, line)) };
         let message = match self.message(first.id) {
             Ok(message) => message,
             // An administrator dropped it in the meantime.
-            Err(StoreError::NoQueueRow(_)) => return Ok(()),
-            Err(error) if error.is_damage() => return self.hold_damaged(job, &error).await,
+            Err(StoreError::NoQueueRow(_)) => return Ok((Went::Untried, line)),
+            Err(error) if error.is_damage() => {
+                self.hold_damaged(&rows, &error).await?;
+                return Ok((Went::Untried, line));
+            }
             Err(error) => return Err(error),
         };
-        let outcomes = self.deliver(job, &message).await;
-        self.commit(job, outcomes, &message).await
+        let delivered = match &pick.frozen {
+            Some(reason) => {
+                let text = format!("not tried, the destination does not answer: {reason}");
+                let reason = Reason { text, reply: None, ..Reason::new(&reason.status, "") };
+                Delivered { outcomes: vec![Outcome::Deferred(reason); rows.len()], went: Went::Untried, line }
+            }
+            None => self.deliver(&pick.destination, &rows, &message, line).await,
+        };
+        self.settle(&rows, delivered.outcomes, &message).await?;
+        Ok((delivered.went, delivered.line))
+    }
+
+    /// The rows as they are now: held, frozen or gone ones are left out.
+    fn rows(&self, ids: &[QueueId]) -> Result<Vec<QueueRow>, StoreError> {
+        let permit = self.gate.admit_system(Action::QueueRead);
+        let mut rows: Vec<QueueRow> = Vec::with_capacity(ids.len());
+        for id in ids {
+            let Some(row) = self.gate.store().queue_row(&permit, *id)? else { continue };
+            let same =
+                rows.first().is_none_or(|first| first.body == row.body && first.reverse_path == row.reverse_path);
+            let frozen = self.state.lock().frozen.contains(&row.forward_path.domain_ascii());
+            if same && !row.held && !frozen {
+                rows.push(row);
+            }
+        }
+        Ok(rows)
     }
 
     /// The message; read twice where it looks damaged, since what was read while the index was being made again is not.
@@ -229,157 +347,41 @@ impl QueueRunner {
     }
 
     /// A message that does not open is neither sent nor given up: its rows wait with the reason for an administrator.
-    async fn hold_damaged(&self, job: &Job, error: &StoreError) -> Result<(), StoreError> {
-        for row in &job.rows {
+    async fn hold_damaged(&self, rows: &[QueueRow], error: &StoreError) -> Result<(), StoreError> {
+        for row in rows {
             tracing::error!(queue_id = %row.id, %error, "a queued message does not open; it is held");
-            self.change(row.id, QueueChange::Damaged { error: error.to_string() }).await?;
+            self.change(row, QueueChange::Damaged { error: error.to_string() }).await?;
         }
         Ok(())
     }
 
-    async fn deliver(&self, job: &Job, message: &Bytes) -> Vec<Outcome> {
+    async fn deliver(&self, destination: &str, rows: &[QueueRow], message: &Bytes, line: Option<Line>) -> Delivered {
+        let reverse_path = rows.first().and_then(|row| row.reverse_path.as_ref());
         let envelope = Envelope {
-            reverse_path: job.rows.first().and_then(|row| row.reverse_path.as_ref()),
-            forward_paths: job.rows.iter().map(|row| &row.forward_path).collect(),
-            smtputf8: job.rows.iter().any(|row| row.smtputf8),
-            eight_bit: job.rows.iter().any(|row| row.eight_bit),
+            reverse_path,
+            forward_paths: rows.iter().map(|row| &row.forward_path).collect(),
+            parameters: rows.iter().map(|row| pli_types::EnvelopeParameters::decode(&row.parameters)).collect(),
+            smtputf8: rows.iter().any(|row| row.smtputf8),
+            eight_bit: rows.iter().any(|row| row.eight_bit),
             message,
         };
-        let route =
-            Route { config: &self.config, resolver: &*self.resolver, tls: self.tls.as_ref(), helo: &self.hostname };
-        route.deliver(&job.domain, &envelope).await
-    }
-
-    /// Each outcome in a commit; all that failed for good in one, with the bounce.
-    async fn commit(&self, job: &Job, outcomes: Vec<Outcome>, message: &Bytes) -> Result<(), StoreError> {
-        let mut failed = Vec::new();
-        let now = self.clock.now();
-        for (row, outcome) in job.rows.iter().zip(outcomes) {
-            match outcome {
-                Outcome::Delivered(reply) => {
-                    tracing::info!(queue_id = %row.id, domain = %job.domain, "delivered");
-                    self.finish(row.id, QueueOutcome::Delivered(reply)).await?;
-                }
-                Outcome::Deferred(reason) => {
-                    let next = next_attempt(&self.config, row.created, now, row.attempts + 1, self.random.next_u64());
-                    match next {
-                        Some(next_attempt) => {
-                            tracing::info!(queue_id = %row.id, domain = %job.domain, status = %reason.status, "deferred");
-                            let change = QueueChange::Deferred { error: reason.to_string(), next_attempt };
-                            self.change(row.id, change).await?;
-                        }
-                        None => failed.push((row, reason)),
-                    }
-                }
-                Outcome::Failed(reason) => failed.push((row, reason)),
-            }
-        }
-        if failed.is_empty() { Ok(()) } else { self.bounce(&failed, message).await }
-    }
-
-    async fn change(&self, id: QueueId, change: QueueChange) -> Result<(), StoreError> {
-        gone_is_done(self.gate.store().queue_change(self.gate.admit_system(Action::QueueAttempt), id, change).await)
-    }
-
-    async fn finish(&self, id: QueueId, outcome: QueueOutcome) -> Result<(), StoreError> {
-        gone_is_done(self.gate.store().queue_end(self.gate.admit_system(Action::QueueAttempt), id, outcome).await)
-    }
-
-    /// Ends rows that failed for good, with a bounce in the same commit where there is somebody to tell.
-    async fn bounce(&self, failed: &[(&QueueRow, Reason)], message: &Bytes) -> Result<(), StoreError> {
-        let Some((first, _)) = failed.first() else { return Ok(()) };
-        for (row, reason) in failed {
-            tracing::warn!(queue_id = %row.id, status = %reason.status, "failed for good");
-        }
-        // RFC 5321 §6.1: a bounce is never sent for a bounce.
-        let Some(to) = &first.reverse_path else { return self.fail(failed).await };
-        let named: Vec<(&Address, &Reason)> = failed.iter().map(|(row, why)| (&row.forward_path, why)).collect();
-        // A domain of ours has a postmaster; our host name as a rule is none.
-        let ours = matches!(self.gate.route(to), Ok(pli_directory::Route::To { .. }));
-        let domain = to.domain_ascii();
-        let bytes = Bounce {
-            hostname: &self.hostname,
-            postmaster_domain: if ours { &domain } else { &self.hostname },
-            unique: self.random.next_u64(),
-            now: self.clock.now(),
-            arrived: first.created,
-            to,
-            failed: &named,
-            original: message,
-        }
-        .build();
-        let size = ByteCount::new(bytes.len() as u64);
-        let Some((local, remote)) = self.bounce_recipients(to, size) else { return self.fail(failed).await };
-        let ends = failed
-            .iter()
-            .map(|(row, why)| {
-                (self.gate.admit_system(Action::QueueAttempt), row.id, QueueOutcome::Failed(why.to_string()))
-            })
-            .collect();
-        let delivery = Delivery {
-            prepared: self.gate.store().prepare(Bytes::from(bytes))?,
-            reverse_path: None,
-            local,
-            remote,
-            smtputf8: false,
-            eight_bit: true,
-            ends,
+        let sender = reverse_path.and_then(|from| self.config.senders.get(&from.domain_ascii()));
+        let route = Route {
+            config: &self.config,
+            finder: Finder {
+                config: &self.config,
+                allowed: &self.allowed,
+                resolver: &*self.resolver,
+                random: &*self.random,
+                hostname: &self.hostname,
+            },
+            tls: self.tls.as_ref(),
+            identity: Identity {
+                ehlo: sender.and_then(|sender| sender.ehlo.clone()).unwrap_or_else(|| self.hostname.clone()),
+                source: sender.map(|sender| sender.source.clone()).unwrap_or_default(),
+            },
+            now: self.clock.monotonic(),
         };
-        let permit = self.gate.admit_system(Action::Deliver);
-        match self.gate.store().deliver(permit, delivery).await {
-            // The mailbox filled up, or the account went, since it was asked. The rows end all the same: otherwise the
-            // other server would be asked again and again for what it has refused.
-            Err(error @ (StoreError::OverQuota { .. } | StoreError::NoAccount(_))) => {
-                tracing::warn!(%error, "a bounce was not taken");
-                self.fail(failed).await
-            }
-            result => gone_is_done(result),
-        }
-    }
-
-    /// Ends rows that failed for good, when nobody can be told.
-    async fn fail(&self, failed: &[(&QueueRow, Reason)]) -> Result<(), StoreError> {
-        for (row, reason) in failed {
-            self.finish(row.id, QueueOutcome::Failed(reason.to_string())).await?;
-        }
-        Ok(())
-    }
-
-    /// Where a bounce to this address goes; `None` when nobody can take it.
-    fn bounce_recipients(&self, to: &Address, size: ByteCount) -> Option<(Vec<LocalRecipient>, Vec<RemoteRecipient>)> {
-        let (accounts, addresses) = match self.gate.route(to) {
-            Ok(pli_directory::Route::To { local, remote }) => (local, remote),
-            Ok(pli_directory::Route::Remote) => (Vec::new(), vec![to.clone()]),
-            Ok(pli_directory::Route::Unknown) | Err(_) => return None,
-        };
-        let mut local = Vec::new();
-        for account in accounts {
-            let target = Target { account: Some(account), adds: size, ..Target::default() };
-            match self.gate.admit(&self.session, Action::Deliver, &target) {
-                Ok(permit) => local.push(LocalRecipient { permit, account, mailbox: None, flags: FlagSet::default() }),
-                Err(refusal) => log_refusal(refusal),
-            }
-        }
-        let remote: Vec<RemoteRecipient> = addresses
-            .into_iter()
-            .map(|forward_path| RemoteRecipient {
-                permit: self.gate.admit_system(Action::Relay),
-                forward_path,
-                parameters: Vec::new(),
-            })
-            .collect();
-        (!local.is_empty() || !remote.is_empty()).then_some((local, remote))
-    }
-}
-
-fn log_refusal(refusal: Refusal) {
-    tracing::warn!(%refusal, "a bounce was not taken");
-}
-
-/// A row that an administrator dropped during the attempt has ended; that is no error.
-fn gone_is_done<T>(result: Result<T, StoreError>) -> Result<(), StoreError> {
-    match result {
-        Ok(_) | Err(StoreError::NoQueueRow(_)) => Ok(()),
-        Err(error) => Err(error),
+        route.deliver(destination, &envelope, line).await
     }
 }

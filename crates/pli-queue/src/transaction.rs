@@ -1,16 +1,22 @@
-//! The SMTP dialogue with another MTA: greeting, EHLO, STARTTLS, one transaction, QUIT.
+//! The SMTP dialogue with another MTA: greeting, EHLO, STARTTLS, AUTH, transactions, QUIT.
 
 use std::io;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures::FutureExt as _;
 use memchr::memchr;
 use pli_net::{ClientTls, Connection};
-use pli_types::Address;
-use smtp_proto::{EXT_8BIT_MIME, EXT_PIPELINING, EXT_SIZE, EXT_SMTP_UTF8, EXT_START_TLS, EhloResponse};
+use pli_types::{Address, EnvelopeParameters, Ret};
+use smtp_proto::{
+    AUTH_LOGIN, AUTH_PLAIN, EXT_8BIT_MIME, EXT_CHUNKING, EXT_DSN, EXT_PIPELINING, EXT_REQUIRE_TLS, EXT_SIZE,
+    EXT_SMTP_UTF8, EXT_START_TLS, EhloResponse,
+};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::outcome::{Outcome, Reason};
+use crate::outcome::{Outcome, Reason, Taken};
 
 // RFC 5321 §4.5.3.2: how long to wait for what.
 const GREETING_S: u64 = 300;
@@ -20,6 +26,9 @@ const DATA_BLOCK_S: u64 = 180;
 const DATA_END_S: u64 = 600;
 const TLS_S: u64 = 60;
 const QUIT_S: u64 = 5;
+const RSET_S: u64 = 20;
+/// For replies that change nothing any more.
+const PASS_OVER_S: u64 = 5;
 /// A reply of more than this is none.
 const REPLY_BYTES_MAX: usize = 16 * 1024;
 /// How much of a message is written at a time.
@@ -29,6 +38,8 @@ const WRITE_BYTES: usize = 64 * 1024;
 pub(crate) struct Envelope<'a> {
     pub(crate) reverse_path: Option<&'a Address>,
     pub(crate) forward_paths: Vec<&'a Address>,
+    /// For each recipient, in order.
+    pub(crate) parameters: Vec<EnvelopeParameters>,
     pub(crate) smtputf8: bool,
     pub(crate) eight_bit: bool,
     pub(crate) message: &'a [u8],
@@ -55,11 +66,17 @@ pub(crate) enum SessionError {
     #[error("not an SMTP reply")]
     NotSmtp,
     /// It refused, for every recipient alike.
-    #[error("{0:?}")]
+    #[error("{}", .0.text)]
     Refused(Reply),
     /// TLS was offered and failed; the caller may try again without it.
     #[error("TLS failed: {0}")]
     Tls(io::Error),
+    /// A reply came before the message had ended: it cannot be about it.
+    #[error("an answer before the end of the message")]
+    Early,
+    /// Something demanded what the other side did not give: TLS, AUTH.
+    #[error("{0}")]
+    Wanting(&'static str),
     /// Bytes in the clear behind the answer to STARTTLS: somebody in between put them there.
     #[error("bytes before the TLS handshake")]
     Injected,
@@ -71,6 +88,11 @@ impl Reply {
         &self.text
     }
 
+    /// RFC 5321 §3.8: the service goes away.
+    const fn is_closing(&self) -> bool {
+        self.code == 421
+    }
+
     const fn is_positive(&self) -> bool {
         self.code >= 200 && self.code < 300
     }
@@ -78,7 +100,8 @@ impl Reply {
     /// RFC 5321 §4.2.1: 5yz is for good, all else but 2yz is for now.
     fn outcome(&self, host: &str) -> Outcome {
         if self.is_positive() {
-            return Outcome::Delivered(self.text.clone());
+            let (reply, host) = (self.text.clone(), host.to_owned());
+            return Outcome::Delivered(Taken { reply, host, reports: false });
         }
         let permanent = self.code >= 500;
         let reason = Reason {
@@ -100,53 +123,116 @@ impl Reply {
     }
 }
 
+/// How much TLS is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Secrecy {
+    /// Where it is offered.
+    Offered,
+    /// Or nothing is sent.
+    Required,
+    /// From the first byte.
+    Implicit,
+}
+
 /// A session that has said EHLO.
 pub(crate) struct Session {
     connection: Connection,
     /// Read and not used yet: replies to pipelined commands.
     buffer: Vec<u8>,
     capabilities: u32,
+    mechanisms: u64,
     size_limit: usize,
     host: String,
+    /// Messages so far.
+    pub(crate) messages: usize,
+    /// The end of a message was written and not answered: nobody knows who has it.
+    pub(crate) unknown: bool,
+    /// It said goodbye, or something that is no SMTP.
+    pub(crate) spent: bool,
 }
 
 impl Session {
+    fn over(connection: Connection, host: &str) -> Self {
+        Self {
+            connection,
+            buffer: Vec::new(),
+            capabilities: 0,
+            mechanisms: 0,
+            size_limit: 0,
+            host: host.to_owned(),
+            messages: 0,
+            unknown: false,
+            spent: false,
+        }
+    }
+
     /// Greeting, EHLO (or HELO), STARTTLS where wanted and offered, EHLO again.
     pub(crate) async fn open(
         connection: Connection,
         host: &str,
         helo: &str,
-        tls: Option<&ClientTls>,
+        tls: Option<(&ClientTls, Secrecy)>,
     ) -> Result<Self, SessionError> {
-        let mut session =
-            Self { connection, buffer: Vec::new(), capabilities: 0, size_limit: 0, host: host.to_owned() };
+        let connection = match tls {
+            Some((tls, Secrecy::Implicit)) => upgrade(connection, tls, host).await?,
+            _ => connection,
+        };
+        let mut session = Self::over(connection, host);
         let greeting = session.reply(GREETING_S).await?;
         if !greeting.is_positive() {
             return Err(SessionError::Refused(greeting));
         }
         session.hello(helo).await?;
-        let Some(tls) = tls else { return Ok(session) };
+        let Some((tls, secrecy)) = tls.filter(|(_, secrecy)| *secrecy != Secrecy::Implicit) else { return Ok(session) };
+        let required = secrecy == Secrecy::Required;
         if session.capabilities & EXT_START_TLS == 0 {
-            return Ok(session);
+            return if required { Err(SessionError::Wanting("no STARTTLS is offered")) } else { Ok(session) };
         }
         let ready = session.command("STARTTLS", COMMAND_S).await?;
         if !ready.is_positive() {
             // RFC 3207 §4.1: offered, but not now. Opportunistic: go on in the clear.
-            return Ok(session);
+            return if required { Err(SessionError::Wanting("STARTTLS is refused")) } else { Ok(session) };
         }
         if !session.buffer.is_empty() {
             return Err(SessionError::Injected);
         }
-        let upgraded = tokio::time::timeout(Duration::from_secs(TLS_S), session.connection.upgrade_client(tls, host));
-        let connection = match upgraded.await {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => return Err(SessionError::Tls(error)),
-            Err(_) => return Err(SessionError::Tls(io::Error::from(io::ErrorKind::TimedOut))),
-        };
         // RFC 3207 §4.2: what was learnt in the clear is forgotten.
-        let mut session = Self { connection, buffer: Vec::new(), capabilities: 0, size_limit: 0, host: session.host };
+        let mut session = Self::over(upgrade(session.connection, tls, host).await?, host);
         session.hello(helo).await?;
         Ok(session)
+    }
+
+    /// RFC 4954: PLAIN, or LOGIN where that is all there is. Never in the clear.
+    pub(crate) async fn log_in(&mut self, user: &str, password: &str) -> Result<(), SessionError> {
+        if self.connection.tls().is_none() {
+            return Err(SessionError::Wanting("no password is sent without TLS"));
+        }
+        let reply = if self.mechanisms & AUTH_PLAIN != 0 {
+            let word = STANDARD.encode(format!("\0{user}\0{password}"));
+            self.command(&format!("AUTH PLAIN {word}"), COMMAND_S).await?
+        } else if self.mechanisms & AUTH_LOGIN != 0 {
+            let mut reply = self.command("AUTH LOGIN", COMMAND_S).await?;
+            for word in [user, password] {
+                if reply.code == 334 {
+                    reply = self.command(&STANDARD.encode(word), COMMAND_S).await?;
+                }
+            }
+            reply
+        } else {
+            return Err(SessionError::Wanting("no way to log in is offered that we know"));
+        };
+        if reply.is_positive() { Ok(()) } else { Err(SessionError::Refused(reply)) }
+    }
+
+    /// What TLS agreed on.
+    pub(crate) fn tls(&self) -> Option<pli_types::TlsInfo> {
+        self.connection.tls()
+    }
+
+    /// Makes it ready for another message; an error means that it is not there any more.
+    pub(crate) async fn reset(&mut self) -> Result<(), SessionError> {
+        let reply = self.command("RSET", RSET_S).await?;
+        if reply.is_positive() && self.buffer.is_empty() { Ok(()) } else { Err(SessionError::Refused(reply)) }
     }
 
     async fn hello(&mut self, helo: &str) -> Result<(), SessionError> {
@@ -156,6 +242,7 @@ impl Session {
             if let Ok(ehlo) = EhloResponse::parse(&mut raw.iter()) {
                 self.capabilities = ehlo.capabilities;
                 self.size_limit = ehlo.size;
+                self.mechanisms = ehlo.auth_mechanisms;
             }
             return Ok(());
         }
@@ -170,13 +257,21 @@ impl Session {
 
     /// One transaction; an outcome for each recipient, in order. An error means nothing is known to have been taken.
     pub(crate) async fn send(&mut self, envelope: &Envelope<'_>) -> Result<Vec<Outcome>, SessionError> {
+        self.messages = self.messages.saturating_add(1);
+        self.unknown = false;
+        let sent = self.transact(envelope).await;
+        // Bytes that nobody asked for: the next reply would be taken for another's.
+        self.spent |= sent.is_err() || !self.buffer.is_empty();
+        sent
+    }
+
+    async fn transact(&mut self, envelope: &Envelope<'_>) -> Result<Vec<Outcome>, SessionError> {
         let count = envelope.forward_paths.len();
         if let Some(reason) = self.unfit(envelope) {
             return Ok(vec![Outcome::Failed(reason); count]);
         }
         let mail = self.mail_command(envelope);
-        let rcpts: Vec<String> =
-            envelope.forward_paths.iter().map(|to| format!("RCPT TO:<{}>\r\n", to.wire(envelope.smtputf8))).collect();
+        let rcpts = self.rcpt_commands(envelope);
 
         let mut outcomes = Vec::with_capacity(count);
         if self.offers(EXT_PIPELINING) {
@@ -187,24 +282,28 @@ impl Session {
             let reply = self.reply(COMMAND_S).await?;
             if !reply.is_positive() {
                 // The first reply is the answer: some close the connection right after it.
+                self.spent |= reply.is_closing();
+                self.pass_over(count).await;
                 return Ok(vec![reply.outcome(&self.host); count]);
             }
             for _ in 0..count {
-                outcomes.push(self.reply(COMMAND_S).await?.outcome(&self.host));
+                outcomes.push(self.recipient().await?);
             }
         } else {
             self.write(mail.as_bytes(), COMMAND_S).await?;
             let reply = self.reply(COMMAND_S).await?;
             if !reply.is_positive() {
+                self.spent |= reply.is_closing();
                 return Ok(vec![reply.outcome(&self.host); count]);
             }
             for rcpt in &rcpts {
                 self.write(rcpt.as_bytes(), COMMAND_S).await?;
-                outcomes.push(self.reply(COMMAND_S).await?.outcome(&self.host));
+                outcomes.push(self.recipient().await?);
             }
         }
         if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Delivered(_))) {
-            let last = self.data(envelope.message).await?;
+            let chunked = self.offers(EXT_CHUNKING);
+            let last = if chunked { self.chunk(envelope.message).await? } else { self.data(envelope.message).await? };
             for outcome in &mut outcomes {
                 if matches!(outcome, Outcome::Delivered(_)) {
                     *outcome = last.clone();
@@ -214,12 +313,32 @@ impl Session {
         Ok(outcomes)
     }
 
+    async fn recipient(&mut self) -> Result<Outcome, SessionError> {
+        let reply = self.reply(COMMAND_S).await?;
+        self.spent |= reply.is_closing();
+        Ok(reply.outcome(&self.host))
+    }
+
+    /// Reads the replies to recipients that were pipelined behind a refused MAIL, so that the session can go on.
+    async fn pass_over(&mut self, count: usize) {
+        for _ in 0..count {
+            if self.spent || self.reply(PASS_OVER_S).await.is_err() {
+                self.spent = true;
+            }
+        }
+    }
+
     /// What the peer cannot take, said by what it offered.
     fn unfit(&self, envelope: &Envelope<'_>) -> Option<Reason> {
         // RFC 1870 §6.4
         if self.offers(EXT_SIZE) && self.size_limit != 0 && envelope.message.len() > self.size_limit {
             let text = format!("the message is larger than the {} bytes that the other server takes", self.size_limit);
             return Some(Reason::new("5.3.4", text).at(&self.host));
+        }
+        // RFC 8689 §4.2.1: 5.7.30, and the message goes no further.
+        if envelope.parameters.iter().any(|p| p.mail.require_tls) && !self.offers(EXT_REQUIRE_TLS) {
+            let text = "the message demands TLS all the way, and the other server does not promise it (REQUIRETLS)";
+            return Some(Reason::new("5.7.30", text).at(&self.host));
         }
         // RFC 6531 §3.2
         if envelope.smtputf8 && !self.offers(EXT_SMTP_UTF8) {
@@ -243,8 +362,87 @@ impl Session {
         if envelope.smtputf8 {
             command.push_str(" SMTPUTF8");
         }
+        if let Some(first) = envelope.parameters.first() {
+            if self.offers(EXT_DSN) {
+                // RFC 3461 §4.3, §4.4
+                match first.mail.ret {
+                    Some(Ret::Full) => command.push_str(" RET=FULL"),
+                    Some(Ret::Headers) => command.push_str(" RET=HDRS"),
+                    None => {}
+                }
+                if let Some(envid) = first.mail.envid.as_deref().filter(|text| is_word(text)) {
+                    command.push_str(&format!(" ENVID={envid}"));
+                }
+            }
+            if first.mail.require_tls {
+                command.push_str(" REQUIRETLS");
+            }
+        }
         command.push_str("\r\n");
         command
+    }
+
+    fn rcpt_commands(&self, envelope: &Envelope<'_>) -> Vec<String> {
+        let dsn = self.offers(EXT_DSN);
+        let command = |(at, to): (usize, &&Address)| {
+            let mut command = format!("RCPT TO:<{}>", to.wire(envelope.smtputf8));
+            if let Some(parameters) = envelope.parameters.get(at).filter(|_| dsn) {
+                // RFC 3461 §5.2.1: passed on as they came.
+                if let Some(notify) = parameters.rcpt.notify {
+                    command.push_str(&format!(" NOTIFY={}", notify.words()));
+                }
+                if let Some(orcpt) = parameters.rcpt.orcpt.as_deref().filter(|text| is_word(text)) {
+                    command.push_str(&format!(" ORCPT={orcpt}"));
+                }
+            }
+            command.push_str("\r\n");
+            command
+        };
+        envelope.forward_paths.iter().enumerate().map(command).collect()
+    }
+
+    /// RFC 3030 §2: the message as it is, in one chunk.
+    async fn chunk(&mut self, message: &[u8]) -> Result<Outcome, SessionError> {
+        self.write(format!("BDAT {} LAST\r\n", message.len()).as_bytes(), COMMAND_S).await?;
+        self.write_blocks(message).await?;
+        self.last_reply().await
+    }
+
+    /// The reply to a message, which is the last word on it.
+    async fn last_reply(&mut self) -> Result<Outcome, SessionError> {
+        self.unknown = true;
+        let reply = self.reply(DATA_END_S).await?;
+        self.unknown = false;
+        self.spent |= reply.is_closing();
+        let mut outcome = reply.outcome(&self.host);
+        if let Outcome::Delivered(taken) = &mut outcome {
+            taken.reports = self.offers(EXT_DSN);
+        }
+        Ok(outcome)
+    }
+
+    /// Writes a message. A reply that comes before its end has been written belongs to nothing that was asked.
+    async fn write_blocks(&mut self, bytes: &[u8]) -> Result<(), SessionError> {
+        let mut blocks = bytes.chunks(WRITE_BYTES).peekable();
+        while let Some(block) = blocks.next() {
+            self.look_early()?;
+            // From here on it may have the whole message.
+            self.unknown = blocks.peek().is_none();
+            self.write(block, DATA_BLOCK_S).await?;
+        }
+        Ok(())
+    }
+
+    fn look_early(&mut self) -> Result<(), SessionError> {
+        if self.buffer.is_empty() {
+            match self.connection.read_buf(&mut self.buffer).now_or_never() {
+                None => {}
+                Some(Ok(0)) => return Err(SessionError::Io(io::Error::from(io::ErrorKind::UnexpectedEof))),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(SessionError::Io(error)),
+            }
+        }
+        if self.buffer.is_empty() { Ok(()) } else { Err(SessionError::Early) }
     }
 
     async fn data(&mut self, message: &[u8]) -> Result<Outcome, SessionError> {
@@ -252,15 +450,12 @@ impl Session {
         if go.code != 354 {
             return Ok(match go.outcome(&self.host) {
                 // A 2yz to DATA means nothing.
-                Outcome::Delivered(text) => Outcome::Deferred(Reason::new("4.5.0", text).at(&self.host)),
+                Outcome::Delivered(taken) => Outcome::Deferred(Reason::new("4.5.0", taken.reply).at(&self.host)),
                 other => other,
             });
         }
-        let stuffed = stuff(message);
-        for block in stuffed.chunks(WRITE_BYTES) {
-            self.write(block, DATA_BLOCK_S).await?;
-        }
-        Ok(self.reply(DATA_END_S).await?.outcome(&self.host))
+        self.write_blocks(&stuff(message)).await?;
+        self.last_reply().await
     }
 
     /// Says goodbye; whatever comes of it changes nothing.
@@ -310,6 +505,19 @@ impl Session {
             }
         }
     }
+}
+
+async fn upgrade(connection: Connection, tls: &ClientTls, host: &str) -> Result<Connection, SessionError> {
+    match tokio::time::timeout(Duration::from_secs(TLS_S), connection.upgrade_client(tls, host)).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => Err(SessionError::Tls(error)),
+        Err(_) => Err(SessionError::Tls(io::Error::from(io::ErrorKind::TimedOut))),
+    }
+}
+
+/// What may stand in a command without ending it.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 500 && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Where the first whole reply ends: after the line whose fourth byte is no hyphen.

@@ -61,6 +61,22 @@ pub fn check(config: &Config, text: &str) -> Result<(), String> {
             return text.wrong("[queue]", "routes", format!("{domain}: {host:?} is not host:port"));
         }
     }
+    for network in &config.queue.private_networks {
+        if !pli_queue::is_network(network) {
+            return text.wrong("[queue]", "private_networks", format!("{network:?} is no network"));
+        }
+    }
+    for host in &config.queue.hosts {
+        if !config.queue.routes.values().any(|route| *route == host.host) {
+            return text.wrong("[queue]", "hosts", format!("no route leads to {:?}", host.host));
+        }
+        if host.user.is_some() != host.password_file.is_some() {
+            return text.wrong("[queue]", "hosts", format!("{:?}: user and password_file go together", host.host));
+        }
+        if host.user.is_some() && host.tls == pli_queue::HostTls::Off {
+            return text.wrong("[queue]", "hosts", format!("{:?}: no password without TLS", host.host));
+        }
+    }
     if config.queue.retry_s.is_empty() || config.queue.retry_s.contains(&0) {
         return text.wrong("[queue]", "retry_s", "one waiting time at least, none of them 0");
     }
@@ -182,6 +198,8 @@ fn sizes(config: &Config, text: &Text<'_>) -> Result<(), String> {
         ("[queue]", "connections_per_destination_max", queue.connections_per_destination_max == 0),
         ("[queue]", "recipients_per_transaction_max", queue.recipients_per_transaction_max == 0),
         ("[queue]", "port", queue.port == 0),
+        ("[queue]", "attempt_timeout_s", queue.attempt_timeout_s == 0),
+        ("[queue]", "messages_per_connection_max", queue.messages_per_connection_max == 0),
     ] {
         if none {
             return text.wrong(header, key, "1 at least");

@@ -81,6 +81,8 @@ fn mistakes_name_line_and_reason() {
         ("resolver = \"system\"", "resolver = \"none\"", line("resolver"), "\"off\", \"system\""),
         ("name = \"alumni\"", "name = \"student\"", line("name = \"alumni\""), "there is a profile student already"),
         ("routes = {}", "routes = { \"a.test\" = \"b\" }", line("routes"), "not host:port"),
+        ("private_networks = []", "private_networks = [\"10.0.0\"]", line("private_networks"), "no network"),
+        ("hosts = []", "hosts = [{ host = \"a.test:25\" }]", line("hosts"), "no route leads to"),
         ("rotate_after = \"90d\"", "rotate_after = \"90\"", line("rotate_after"), "\"90d\", or \"never\""),
         ("source = \"file\"", "source = \"pkcs11\"", line("module"), "needed where the root key is in a token"),
         ("[log]", "[lag]", line("[log]"), "unknown field `lag`"),

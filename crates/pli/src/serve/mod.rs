@@ -90,7 +90,7 @@ async fn serve(loaded: Loaded, passphrase: Option<SecretString>, level: Level) -
     let listening = bound.describe();
     admin(&live.loaded, &gate, &env, &listening, &shutdown)?;
     Doors { env: env.clone(), gate: Arc::clone(&gate), tls, shutdown: shutdown.clone() }.open(&live.loaded, bound)?;
-    queue(&live.loaded, &gate, &env, resolver, &shutdown);
+    queue(&live.loaded, &gate, &env, resolver, &shutdown)?;
     shutdown.tracker().spawn(keep_keys(Arc::clone(&gate), live.loaded.config.keys.rules(), shutdown.clone()));
     shutdown.tracker().spawn(compaction(Arc::clone(&gate), shutdown.clone()));
 
@@ -223,9 +223,23 @@ fn admin(
     Ok(())
 }
 
-fn queue(loaded: &Loaded, gate: &Arc<Gate>, env: &Env, resolver: Arc<Resolver>, shutdown: &Shutdown) {
+fn queue(
+    loaded: &Loaded,
+    gate: &Arc<Gate>,
+    env: &Env,
+    resolver: Arc<Resolver>,
+    shutdown: &Shutdown,
+) -> Result<(), Failure> {
+    let mut config = loaded.config.queue.clone();
+    for host in &mut config.hosts {
+        if let Some(file) = &host.password_file {
+            let path = loaded.in_data_dir(file);
+            let text = std::fs::read_to_string(&path).map_err(|error| Failure::file("read", &path, &error))?;
+            host.password = pli_queue::Password(text.lines().next().unwrap_or_default().to_owned());
+        }
+    }
     let runner = QueueRunner::new(
-        loaded.config.queue.clone(),
+        config,
         loaded.config.server.hostname.clone(),
         Arc::clone(gate),
         resolver,
@@ -233,6 +247,7 @@ fn queue(loaded: &Loaded, gate: &Arc<Gate>, env: &Env, resolver: Arc<Resolver>, 
         Arc::clone(&env.random),
     );
     shutdown.tracker().spawn(runner.run(shutdown.clone()));
+    Ok(())
 }
 
 /// Makes keys before they are needed, goes on with rotations that were broken off, and begins those that are due.
