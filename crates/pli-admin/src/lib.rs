@@ -16,6 +16,6 @@ mod socket;
 
 pub use client::{CallError, Client};
 pub use reply::{ErrorKind, Failure, Reply};
-pub use request::{PlainPassword, QuotaSetting, Request};
+pub use request::{PlainPassword, QueueAct, QueueFilter, QuotaSetting, Request};
 pub use service::{AdminService, DEFAULT_MAILBOXES, ServerStatus, Tell};
 pub use socket::AdminSocket;

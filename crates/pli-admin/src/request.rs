@@ -15,6 +15,55 @@ pub enum QuotaSetting {
     Bytes(ByteCount),
 }
 
+/// What is done to rows of the queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueueAct {
+    /// Tries at once.
+    Retry,
+    /// Keeps until released.
+    Hold,
+    /// Takes up again.
+    Release,
+    /// Ends without delivery and without a bounce.
+    Drop,
+    /// Sends another way.
+    Reroute {
+        /// `host:port`; none: where routes and DNS say.
+        to: Option<String>,
+    },
+}
+
+/// Which rows of the queue. Several conditions: all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct QueueFilter {
+    /// These, and no others.
+    pub ids: Vec<QueueId>,
+    /// The reverse-path; `<>` for the empty one.
+    pub from: Option<String>,
+    /// The forward-path.
+    pub to: Option<String>,
+    /// The forward-path's domain.
+    pub domain: Option<String>,
+    /// A part of the last error.
+    pub error: Option<String>,
+    /// Accepted so many seconds ago or longer.
+    pub older: Option<u64>,
+    /// Held or not.
+    pub held: Option<bool>,
+    /// All: said on purpose where something is done.
+    pub all: bool,
+}
+
+impl QueueFilter {
+    /// Whether nothing was said at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// One administrative act. On the wire: `{"request": "account-add", …}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
@@ -216,31 +265,56 @@ pub enum Request {
     QueueList {
         /// At most so many.
         limit: usize,
+        /// Which; all where nothing is said.
+        #[serde(default)]
+        filter: QueueFilter,
     },
     /// One row.
     QueueShow {
         /// Which.
         id: QueueId,
     },
-    /// Tries a row at once.
-    QueueRetry {
+    /// One row, what it waits for, and what was tried.
+    QueueWhy {
         /// Which.
         id: QueueId,
     },
-    /// Keeps a row until it is released.
-    QueueHold {
-        /// Which.
-        id: QueueId,
+    /// Does something to rows.
+    QueueAct {
+        /// To which.
+        filter: QueueFilter,
+        /// What.
+        act: QueueAct,
+        /// Says to which it would be done, and does nothing.
+        #[serde(default)]
+        dry_run: bool,
     },
-    /// Takes a held row up again.
-    QueueRelease {
-        /// Which.
-        id: QueueId,
+    /// Tries nothing for a domain until it is thawed.
+    QueueFreeze {
+        /// Its name.
+        domain: String,
+        /// Why.
+        reason: String,
+        /// Says how many recipients it would be, and does nothing.
+        #[serde(default)]
+        dry_run: bool,
     },
-    /// Ends a row without delivery and without a bounce.
-    QueueDrop {
-        /// Which.
-        id: QueueId,
+    /// Takes a frozen domain up again.
+    QueueThaw {
+        /// Its name.
+        domain: String,
+        /// Says how many recipients it would be, and does nothing.
+        #[serde(default)]
+        dry_run: bool,
+    },
+    /// The frozen domains.
+    QueueFrozen,
+    /// Where a message went.
+    Trace {
+        /// A Message-ID, an address, or a number of the queue.
+        what: String,
+        /// At most so many events; the newest.
+        limit: usize,
     },
     /// The newest audit events, oldest of them first.
     AuditTail {

@@ -56,6 +56,7 @@ pub struct AdminService {
     status: Option<ServerStatus>,
     now: Box<dyn Fn() -> UnixMillis + Send + Sync>,
     key_rules: pli_store::KeyRules,
+    queue: Option<Arc<pli_queue::QueueRunner>>,
 }
 
 impl AdminService {
@@ -65,13 +66,20 @@ impl AdminService {
         status: Option<ServerStatus>,
         now: impl Fn() -> UnixMillis + Send + Sync + 'static,
     ) -> Self {
-        Self { gate, status, now: Box::new(now), key_rules: pli_store::KeyRules::default() }
+        Self { gate, status, now: Box::new(now), key_rules: pli_store::KeyRules::default(), queue: None }
     }
 
     /// With the ages at which keys are due.
     #[must_use]
     pub const fn with_key_rules(mut self, rules: pli_store::KeyRules) -> Self {
         self.key_rules = rules;
+        self
+    }
+
+    /// With the queue that runs in this process.
+    #[must_use]
+    pub fn with_queue(mut self, queue: Arc<pli_queue::QueueRunner>) -> Self {
+        self.queue = Some(queue);
         self
     }
 
@@ -127,12 +135,14 @@ impl AdminService {
             Request::QuotaSet { address, quota } => call.quota_set(&address, quota).await,
             Request::QuotaRecalculate { address } => call.quota_recalculate(&address).await,
             Request::ProfileList => call.profile_list(),
-            Request::QueueList { limit } => call.queue_list(limit),
+            Request::QueueList { limit, filter } => call.queue_list(limit, &filter),
             Request::QueueShow { id } => call.queue_show(id),
-            Request::QueueRetry { id } => call.queue_change(id, pli_store::QueueChange::Retry).await,
-            Request::QueueHold { id } => call.queue_change(id, pli_store::QueueChange::Hold).await,
-            Request::QueueRelease { id } => call.queue_change(id, pli_store::QueueChange::Release).await,
-            Request::QueueDrop { id } => call.queue_drop(id).await,
+            Request::QueueWhy { id } => call.queue_why(id),
+            Request::QueueAct { filter, act, dry_run } => call.queue_act(&filter, &act, dry_run).await,
+            Request::QueueFreeze { domain, reason, dry_run } => call.queue_freeze(&domain, Some(reason), dry_run).await,
+            Request::QueueThaw { domain, dry_run } => call.queue_freeze(&domain, None, dry_run).await,
+            Request::QueueFrozen => call.queue_frozen(),
+            Request::Trace { what, limit } => call.trace(&what, limit).await,
             Request::AuditTail { count } => call.audit_tail(count).await,
             Request::AuditExport { from, limit } => call.audit_export(from, limit).await,
             Request::AuditVerify => call.audit_verify().await,

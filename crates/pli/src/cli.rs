@@ -1,5 +1,7 @@
 //! Every command with its options. The contract is in `docs/cli.md`.
 
+mod queue;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -10,6 +12,8 @@ use pli_types::{Address, ByteCount};
 
 use crate::config::parse_size;
 use crate::texts::Language;
+
+pub use queue::{QueueCommand, QueueWhich, Trace};
 
 /// Pli: a mail server that keeps letters sealed.
 #[derive(Debug, Parser)]
@@ -86,6 +90,8 @@ pub enum Command {
     /// The outbound queue.
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Where a message went: sessions, verdicts, mailboxes, attempts, the other side's words. Recorded in the audit log.
+    Trace(Trace),
     /// The audit log.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -432,46 +438,6 @@ pub enum QuotaCommand {
 pub enum ProfileCommand {
     /// The profiles in force.
     List,
-}
-
-/// `pli queue …`
-#[derive(Debug, Subcommand)]
-pub enum QueueCommand {
-    /// What waits.
-    List {
-        /// At most so many.
-        #[arg(long, default_value_t = 10_000)]
-        limit: usize,
-    },
-    /// One entry.
-    Show {
-        /// Its number.
-        id: u64,
-    },
-    /// Tries at once.
-    Retry {
-        /// Numbers.
-        #[arg(required = true)]
-        ids: Vec<u64>,
-    },
-    /// Ends entries without delivery and without a bounce.
-    Drop {
-        /// Numbers.
-        #[arg(required = true)]
-        ids: Vec<u64>,
-    },
-    /// Keeps entries until they are released.
-    Hold {
-        /// Numbers.
-        #[arg(required = true)]
-        ids: Vec<u64>,
-    },
-    /// Takes held entries up again.
-    Release {
-        /// Numbers.
-        #[arg(required = true)]
-        ids: Vec<u64>,
-    },
 }
 
 /// `pli audit …`

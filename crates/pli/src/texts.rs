@@ -138,6 +138,8 @@ texts! {
     ConfigGood: "{} is correct", "{} est correct";
     Sent: "delivered here: {}, queued for other servers: {}", "remis ici : {}, en file pour d'autres serveurs : {}";
     NothingQueued: "the queue is empty", "la file est vide";
+    NothingTraced: "nothing is known of it", "rien n'en est connu";
+    DryRun: "a dry run: nothing was done", "essai : rien n'a été fait";
     Mailbox: "mailbox", "boîte";
     Unseen: "unread", "non lus";
     Size: "size", "taille";

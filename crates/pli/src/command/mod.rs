@@ -24,6 +24,7 @@ mod store_compact;
 mod store_rebuild;
 mod store_repair;
 mod store_verify;
+mod trace;
 
 use std::io::Read as _;
 
@@ -53,6 +54,7 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Quota(command) => quota::run(global, command).map(|()| 0),
         Command::Profile(command) => profile::run(global, &command).map(|()| 0),
         Command::Queue(command) => queue::run(global, command).map(|()| 0),
+        Command::Trace(arguments) => trace::run(global, arguments).map(|()| 0),
         Command::Audit(command) => audit::run(global, &command),
         Command::Store(command) => store::run(global, &command),
         Command::Key(command) => key::run(global, &command).map(|()| 0),

@@ -88,9 +88,10 @@ async fn serve(loaded: Loaded, passphrase: Option<SecretString>, level: Level) -
     live.apply_profiles().await?;
 
     let listening = bound.describe();
-    admin(&live.loaded, &gate, &env, &listening, &shutdown)?;
+    let runner = queue(&live.loaded, &gate, &env, resolver)?;
+    admin(&live.loaded, &gate, &env, &listening, &runner, &shutdown)?;
     Doors { env: env.clone(), gate: Arc::clone(&gate), tls, shutdown: shutdown.clone() }.open(&live.loaded, bound)?;
-    queue(&live.loaded, &gate, &env, resolver, &shutdown)?;
+    shutdown.tracker().spawn(runner.run(shutdown.clone()));
     shutdown.tracker().spawn(keep_keys(Arc::clone(&gate), live.loaded.config.keys.rules(), shutdown.clone()));
     shutdown.tracker().spawn(compaction(Arc::clone(&gate), shutdown.clone()));
 
@@ -194,6 +195,7 @@ fn admin(
     gate: &Arc<Gate>,
     env: &Env,
     listening: &[String],
+    runner: &Arc<QueueRunner>,
     shutdown: &Shutdown,
 ) -> Result<(), Failure> {
     let path = loaded.socket();
@@ -215,7 +217,8 @@ fn admin(
     let clock = Arc::clone(&env.clock);
     let service = Arc::new(
         AdminService::new(Arc::clone(gate), Some(status), move || clock.now())
-            .with_key_rules(loaded.config.keys.rules()),
+            .with_key_rules(loaded.config.keys.rules())
+            .with_queue(Arc::clone(runner)),
     );
     let random = Arc::clone(&env.random);
     let session_id = move || SessionId(random.next_u64());
@@ -223,13 +226,7 @@ fn admin(
     Ok(())
 }
 
-fn queue(
-    loaded: &Loaded,
-    gate: &Arc<Gate>,
-    env: &Env,
-    resolver: Arc<Resolver>,
-    shutdown: &Shutdown,
-) -> Result<(), Failure> {
+fn queue(loaded: &Loaded, gate: &Arc<Gate>, env: &Env, resolver: Arc<Resolver>) -> Result<Arc<QueueRunner>, Failure> {
     let mut config = loaded.config.queue.clone();
     for host in &mut config.hosts {
         if let Some(file) = &host.password_file {
@@ -238,16 +235,14 @@ fn queue(
             host.password = pli_queue::Password(text.lines().next().unwrap_or_default().to_owned());
         }
     }
-    let runner = QueueRunner::new(
+    Ok(QueueRunner::new(
         config,
         loaded.config.server.hostname.clone(),
         Arc::clone(gate),
         resolver,
         Arc::clone(&env.clock),
         Arc::clone(&env.random),
-    );
-    shutdown.tracker().spawn(runner.run(shutdown.clone()));
-    Ok(())
+    ))
 }
 
 /// Makes keys before they are needed, goes on with rotations that were broken off, and begins those that are due.
