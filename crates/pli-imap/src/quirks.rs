@@ -325,8 +325,11 @@ fn of_search(search: &Search, used: &mut Vec<&'static str>) {
     of_keys(&search.key, used);
 }
 
+/// An extension, and whether a search key is of it.
+type Kind = (&'static str, fn(&SearchKey) -> bool);
+
 fn of_keys(key: &SearchKey, used: &mut Vec<&'static str>) {
-    let kinds: [(&'static str, fn(&SearchKey) -> bool); 7] = [
+    let kinds: [Kind; 7] = [
         ("FILTERS", |key| matches!(key, SearchKey::Filter(_))),
         ("WITHIN", |key| matches!(key, SearchKey::Older(_) | SearchKey::Younger(_))),
         ("SEARCH=FUZZY", |key| matches!(key, SearchKey::Fuzzy(_))),
