@@ -46,6 +46,10 @@ pub trait Disk: Send + Sync {
     fn exists(&self, path: &Path) -> bool;
     /// Space left where the path stands.
     fn space(&self, path: &Path) -> io::Result<DiskSpace>;
+    /// Whether calls must come from one thread after the other, so that a run with the same seed is the same run.
+    fn is_in_order(&self) -> bool {
+        false
+    }
     /// Reads a whole small file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let file = self.open(path, OpenMode::Read)?;

@@ -520,6 +520,9 @@ impl Disk for SimDisk {
     fn exists(&self, path: &Path) -> bool {
         self.0.lock().names.contains_key(path)
     }
+    fn is_in_order(&self) -> bool {
+        true
+    }
     fn space(&self, _path: &Path) -> io::Result<DiskSpace> {
         let world = self.0.lock();
         let total_bytes = world.space.unwrap_or(u64::MAX);

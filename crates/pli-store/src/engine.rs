@@ -247,6 +247,12 @@ impl Engine {
         Ok(file)
     }
 
+    /// Bytes of a segment's file that are log: all, but for the zeros ahead of the log's end.
+    pub(crate) fn segment_length(&self, number: u32) -> Result<u64> {
+        let now = self.progress.lock().applied;
+        if number == now.segment { Ok(now.offset) } else { Ok(self.segment_file(number)?.len()?) }
+    }
+
     /// How long the segment that is written may become.
     pub(crate) fn segment_bytes(&self) -> u64 {
         match self.segment_bytes_max.load(Ordering::Relaxed) {

@@ -363,7 +363,7 @@ impl Store {
         let segments = list_segments(&*engine.env.disk, &engine.segments_dir())?;
         let mut log_bytes = 0_u64;
         for number in &segments {
-            log_bytes = log_bytes.saturating_add(engine.segment_file(*number)?.len()?);
+            log_bytes = log_bytes.saturating_add(engine.segment_length(*number)?);
         }
         let index = engine.rows.index();
         let (views, view_bytes) = engine.views.loaded();

@@ -112,7 +112,7 @@ impl<'c, 'm> Check<'c, 'm> {
         let engine = self.engine;
         let mut log_bytes = 0_u64;
         for number in list_segments(&*engine.env.disk, &engine.segments_dir())? {
-            log_bytes = log_bytes.saturating_add(engine.segment_file(number).and_then(|f| Ok(f.len()?)).unwrap_or(0));
+            log_bytes = log_bytes.saturating_add(engine.segment_length(number).unwrap_or(0));
         }
         let index_bytes = engine.rows.index().size_bytes();
         self.meter.expect(log_bytes.saturating_add(index_bytes.saturating_mul(2)));

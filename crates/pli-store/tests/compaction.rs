@@ -71,9 +71,11 @@ fn files(world: &World) -> Vec<Vec<u8>> {
     out
 }
 
+/// Without the zeros that are written ahead.
 fn segment_bytes(world: &World) -> u64 {
+    let used = |bytes: Vec<u8>| bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
     let dir = world.dir.join("segments");
-    std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
+    std::fs::read_dir(dir).unwrap().map(|entry| used(std::fs::read(entry.unwrap().path()).unwrap())).sum()
 }
 
 #[test]

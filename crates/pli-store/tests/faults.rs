@@ -70,7 +70,8 @@ fn a_full_disk_refuses_and_recovers() {
         let used: u64 = disk.files().iter().map(|(_, bytes)| bytes.len() as u64).sum();
         disk.set_space(Some(used + 600));
         for n in 0..5 {
-            let full = open.deliver(&[ana], &message(&format!("full{n}"), 3000)).await;
+            // More than there is room written ahead.
+            let full = open.deliver(&[ana], &message(&format!("full{n}"), 4_000_000)).await;
             assert!(matches!(full, Err(StoreError::DiskFull)), "{full:?}");
         }
         assert_eq!(open.mailbox(ana, "INBOX").messages, 1);

@@ -1,5 +1,6 @@
 //! The log: segments of frames, written by one writer, walked at start and by `verify`.
 
+mod ahead;
 pub(crate) mod batch;
 pub(crate) mod frame;
 pub(crate) mod segment;

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use pli_io::{Env, is_out_of_files};
 use pli_types::UnixMillis;
 
+use super::ahead::Ahead;
 use super::frame::{ALIGN, FRAME_HEADER_BYTES, FrameHeader, FrameKind, chain, frame_bytes, link};
-use super::segment::{Footer, SEGMENT_START, Segment, SegmentEnd};
+use super::segment::{Footer, SEGMENT_START, Segment, SegmentEnd, segment_path};
 use crate::keys::StoreKeys;
 use crate::rows::log::LogPlace;
 
@@ -50,6 +51,7 @@ pub(crate) enum WriteError {
 struct Current {
     segment: Arc<Segment>,
     at: Position,
+    ahead: Ahead,
 }
 
 /// The writer.
@@ -88,14 +90,14 @@ impl LogWriter {
         }
         let current = match self.current.take() {
             Some(current) => current,
-            None => self.start_segment(now)?,
+            None => self.start_segment(now, segment_bytes_max)?,
         };
         let place = (current.at.segment, current.at.offset);
         self.current = Some(current);
         Ok(place)
     }
 
-    fn start_segment(&mut self, now: UnixMillis) -> Result<Current, WriteError> {
+    fn start_segment(&mut self, now: UnixMillis, segment_bytes_max: u64) -> Result<Current, WriteError> {
         let number = self.next_number;
         let made = Segment::create(&*self.env.disk, &self.dir, &self.keys, number, self.previous, self.base, now);
         // Nothing stands in it yet, and the next attempt makes it anew: whatever there was no room for is no loss.
@@ -107,7 +109,9 @@ impl LogWriter {
         self.next_number = number.saturating_add(1);
         let hash = segment.header_hash;
         let at = Position { segment: number, offset: SEGMENT_START, sequence: self.sequence, frames: 0, hash };
-        Ok(Current { segment: Arc::new(segment), at })
+        let path = segment_path(&self.dir, number);
+        let ahead = Ahead::new(Arc::clone(&self.env.disk), path, SEGMENT_START, segment_bytes_max);
+        Ok(Current { segment: Arc::new(segment), at, ahead })
     }
 
     /// Writes bodies, snapshot and batch, and waits until they are on disk. Returns the batch frame's offset and the
@@ -140,7 +144,9 @@ impl LogWriter {
         sealed.push(frames.sealed(self.sequence, FrameKind::Batch, batch).map_err(WriteError::Failed)?);
         let slices = frames.slices(bodies, &sealed);
         let file = &current.segment.file;
+        current.ahead.before(frames.at.offset);
         if let Err(error) = file.write_all_at(&slices, before.offset) {
+            current.ahead.stop();
             if is_full(&error) && file.set_len(before.offset).is_ok() {
                 return Err(WriteError::Full);
             }
@@ -149,16 +155,18 @@ impl LogWriter {
         self.syncs = self.syncs.saturating_add(1);
         file.sync_data().map_err(WriteError::Failed)?;
         current.at = frames.at;
+        current.ahead.after(frames.at.offset, frames.at.offset.saturating_sub(before.offset));
         self.durable = self.sequence;
         Ok((batch_offset, frames.at))
     }
 
     /// Seals the current segment with a footer; returns the log's end.
     pub(crate) fn finish(&mut self) -> Result<Position, WriteError> {
-        let Some(current) = self.current.take() else {
+        let Some(mut current) = self.current.take() else {
             return Err(WriteError::Failed(io::Error::other("no segment")));
         };
         self.sequence = self.sequence.saturating_add(1);
+        let written_ahead = current.ahead.stop();
         let footer = Footer { frames: current.at.frames, hash: current.at.hash }.encode();
         let mut frames = GroupFrames::new(current.at, self.durable, &current.segment);
         let footer = frames.sealed(self.sequence, FrameKind::Footer, footer).map_err(WriteError::Failed)?;
@@ -171,6 +179,12 @@ impl LogWriter {
                 return Err(WriteError::Full);
             }
             return Err(WriteError::Failed(error));
+        }
+        // Zeros left over: the successor tells how long the segment is, whether or not they go.
+        if written_ahead > frames.at.offset
+            && let Err(error) = current.segment.file.set_len(frames.at.offset)
+        {
+            tracing::warn!(%error, segment = frames.at.segment, "zeros behind a segment's footer could not be cut off");
         }
         self.syncs = self.syncs.saturating_add(1);
         current.segment.file.sync_data().map_err(WriteError::Failed)?;
