@@ -10,6 +10,7 @@
 //! connection around it), then `transaction` (what the questions ask of the gate and the store), then `trace` (what is
 //! put in front of a message, and what submission repairs). What a session answers when is in `docs/smtp.md`.
 
+mod authenticate;
 mod budget;
 pub mod command;
 mod config;
@@ -26,6 +27,7 @@ mod shell;
 mod trace;
 mod transaction;
 
+pub use authenticate::Checks;
 pub use config::SmtpConfig;
 pub use path::ForwardPath;
 pub use service::{Role, SmtpService};

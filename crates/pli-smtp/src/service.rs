@@ -1,7 +1,7 @@
 //! What all sessions share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 use pli_gate::Gate;
@@ -10,6 +10,7 @@ use pli_net::{Connection, TlsConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::SmtpConfig;
+use crate::authenticate::Checks;
 use crate::budget::Budget;
 
 /// The door that a session came through.
@@ -42,6 +43,7 @@ pub struct SmtpService {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) tls: Arc<TlsConfig>,
     pub(crate) budget: Arc<Budget>,
+    pub(crate) checks: OnceLock<Checks>,
     sessions: AtomicU64,
 }
 
@@ -65,8 +67,16 @@ impl SmtpService {
             random,
             tls,
             budget,
+            checks: OnceLock::new(),
             sessions: AtomicU64::new(0),
         })
+    }
+
+    /// Messages from other servers are authenticated from now on; once, before the first session.
+    pub fn set_checks(&self, checks: Checks) {
+        if self.checks.set(checks).is_err() {
+            tracing::error!("checks were set already");
+        }
     }
 
     /// Replaces the configuration; sessions that stand keep theirs, and so does `in_flight_bytes_max`.

@@ -54,6 +54,10 @@ pub(crate) struct Transaction {
 }
 
 impl Transaction {
+    /// Recipients as the client named them.
+    fn named(&self) -> Vec<Address> {
+        self.named.iter().map(|named| named.address.clone()).collect()
+    }
     /// Accounts, each once.
     fn local(&self) -> Vec<AccountId> {
         let mut all = Vec::new();
@@ -221,6 +225,8 @@ impl Asker<'_> {
         if loops(&body) {
             return Err(Reply::new(554, "5.4.6", "The message has passed too many servers; it goes in a loop"));
         }
+        // As it came: a signature is of these bytes.
+        let (body, found) = self.authenticate(&from, &transaction.named(), body, id).await?;
         // RFC 3030 §3
         let body = if from.binary {
             pli_mime::binary_to_base64(&body)
@@ -243,7 +249,8 @@ impl Asker<'_> {
         let bytes = message.len() as u64;
         let international = transaction.remote().iter().any(|(address, _)| !address.local().is_ascii());
         let reverse_path = self.reverse_path(&transaction, from.reverse_path)?;
-        let (entrance, local, remote) = self.permits(transaction, bytes)?;
+        let (entrance, mut local, remote) = self.permits(transaction, bytes)?;
+        self.place(&found, &mut local);
         let (local_count, remote_count) = (local.len(), remote.len());
         let prepared = self.prepare(message).await.map_err(|e| of_store_error(&e))?;
         let delivery = Delivery {

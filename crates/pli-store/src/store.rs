@@ -9,7 +9,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use pli_crypto::{KeyStore, Opened};
 use pli_io::{DiskFile, Env};
-use pli_types::{AccountId, Action};
+use pli_types::{AccountId, Action, MailboxId, SpecialUse};
 
 use crate::audit::AuditLog;
 use crate::body::Prepared;
@@ -19,7 +19,7 @@ use crate::error::{OpenError, StoreError};
 use crate::index::Next;
 use crate::keys::{self as header, StoreKeys};
 use crate::log::writer::LogWriter;
-use crate::model::{Account, Alias, Domain, Quota, StoreStat};
+use crate::model::{Account, Alias, Domain, Mailbox, Quota, StoreStat};
 use crate::open::{ReplayError, Replayed, list_segments, lock, open_index, rebuild_bases, record_position, replay};
 use crate::ops::owner;
 use crate::permit::{Mint, Permit};
@@ -298,6 +298,15 @@ impl Store {
             person: permit.person(),
             only: grant.mailbox,
         })
+    }
+
+    /// Where a delivery that is to go into the mailbox of a special use has to go; `None` where the account has none.
+    pub fn delivery_mailbox(&self, permit: &Permit, special_use: SpecialUse) -> Result<Option<MailboxId>> {
+        let account = owner(permit, &[Action::Deliver], None)?;
+        let action = permit.grant().action;
+        let reader = Reader { engine: self.engine(), account, action, past: None, person: None, only: None };
+        let with_use = |mailbox: &Mailbox| mailbox.special_use == Some(special_use);
+        Ok(reader.mailboxes()?.into_iter().find(with_use).map(|mailbox| mailbox.id))
     }
 
     /// Compresses, seals and summarises a message. CPU only, no lock; about 0.3 ms for 20 KB.

@@ -78,6 +78,12 @@ impl Resolver {
         Self { inner: Inner::Zone(zone), limit: LIMIT }
     }
 
+    /// Whether anybody is asked at all.
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        !matches!(self.inner, Inner::Off)
+    }
+
     /// The same with another limit of time for one question.
     #[must_use]
     pub const fn with_limit(mut self, limit: Duration) -> Self {

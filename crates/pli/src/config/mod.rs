@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use pli_directory::Profile;
 use pli_imap::ImapConfig;
+use pli_mailauth::check::MailAuthConfig;
 use pli_pop3::Pop3Config;
 use pli_queue::QueueConfig;
 use pli_smtp::SmtpConfig;
@@ -53,6 +54,9 @@ pub struct Config {
     /// `[smtp]`
     #[serde(default)]
     pub smtp: SmtpConfig,
+    /// `[mail_auth]`
+    #[serde(default)]
+    pub mail_auth: MailAuthConfig,
     /// `[queue]`
     #[serde(default)]
     pub queue: QueueConfig,

@@ -14,6 +14,7 @@ fn the_annotated_file_parses_and_is_the_default() {
     let config = parse(ANNOTATED).unwrap();
     let least = parse("[server]\nhostname = \"mail.example.org\"\n[[profile]]\nname = \"x\"\nquota = 1\n").unwrap();
     assert_eq!(config.imap, least.imap);
+    assert_eq!(config.mail_auth, least.mail_auth);
     assert_eq!(config.queue, least.queue);
     assert_eq!(format!("{:?}", config.listen), format!("{:?}", least.listen));
     assert_eq!(format!("{:?}", config.store), format!("{:?}", least.store));
@@ -58,6 +59,7 @@ fn every_key_of_every_section_is_in_the_annotated_file() {
     assert_eq!(table("imap"), fields::<ImapConfig>(""));
     assert_eq!(table("pop3"), fields::<Pop3Config>(""));
     assert_eq!(table("smtp"), fields::<SmtpConfig>(""));
+    assert_eq!(table("mail_auth"), fields::<MailAuthConfig>(""));
     assert_eq!(table("queue"), fields::<QueueConfig>(""));
     assert_eq!(table("dns"), fields::<DnsSection>(""));
     assert_eq!(table("log"), fields::<Log>(""));

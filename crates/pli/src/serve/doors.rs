@@ -7,11 +7,11 @@ use std::time::Duration;
 use pli_gate::{Gate, LoginSettings};
 use pli_imap::{ImapService, Peer, Security};
 use pli_io::Env;
-use pli_mailauth::dns::{Resolver, Source, Zone};
+use pli_mailauth::dns::{Dns, Resolver, Source, Zone};
 use pli_net::{BindError, ConnectionLimits, Listener, ServeOptions, Shutdown, TlsConfig};
 use pli_pop3::Pop3Service;
 use pli_sasl::Issuer;
-use pli_smtp::{Role, SmtpService};
+use pli_smtp::{Checks, Role, SmtpService};
 use pli_types::SessionId;
 
 use crate::config::{Door, Loaded};
@@ -132,6 +132,8 @@ pub struct Doors {
     pub gate: Arc<Gate>,
     /// Certificates.
     pub tls: Arc<TlsConfig>,
+    /// DNS.
+    pub resolver: Arc<Resolver>,
     /// The end.
     pub shutdown: Shutdown,
 }
@@ -154,6 +156,10 @@ impl Doors {
             Arc::clone(&self.tls),
         );
         let pop3 = Arc::new(Pop3Service::new(loaded.config.pop3.clone(), Arc::clone(&self.gate)));
+        if self.resolver.is_on() {
+            let dns: Arc<dyn Dns> = Arc::clone(&self.resolver) as Arc<dyn Dns>;
+            smtp.set_checks(Checks { dns, config: loaded.config.mail_auth.clone() });
+        }
         let mut limits: Vec<(&str, Arc<ConnectionLimits>)> = Vec::new();
         for (name, door, listener) in bound.0 {
             // The addresses of one door count together.

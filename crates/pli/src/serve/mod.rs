@@ -88,9 +88,10 @@ async fn serve(loaded: Loaded, passphrase: Option<SecretString>, level: Level) -
     live.apply_profiles().await?;
 
     let listening = bound.describe();
-    let runner = queue(&live.loaded, &gate, &env, resolver)?;
+    let runner = queue(&live.loaded, &gate, &env, Arc::clone(&resolver))?;
     admin(&live.loaded, &gate, &env, &listening, &runner, &shutdown)?;
-    Doors { env: env.clone(), gate: Arc::clone(&gate), tls, shutdown: shutdown.clone() }.open(&live.loaded, bound)?;
+    Doors { env: env.clone(), gate: Arc::clone(&gate), tls, resolver, shutdown: shutdown.clone() }
+        .open(&live.loaded, bound)?;
     shutdown.tracker().spawn(runner.run(shutdown.clone()));
     shutdown.tracker().spawn(keep_keys(Arc::clone(&gate), live.loaded.config.keys.rules(), shutdown.clone()));
     shutdown.tracker().spawn(compaction(Arc::clone(&gate), shutdown.clone()));
