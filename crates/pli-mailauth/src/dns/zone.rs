@@ -178,7 +178,7 @@ impl Zone {
             }
             rest = parent;
         }
-        None
+        self.nodes.get("*")
     }
 
     /// Whether the name or anything below it has records.
