@@ -424,3 +424,47 @@ fn fuzz_stored_forms() {
         }
     });
 }
+
+#[test]
+fn fuzz_mail_auth() {
+    use pli_mailauth::dkim::canon::{Canon, body_hash, push_field};
+    use pli_mailauth::dkim::key::{Algorithm, parse};
+    use pli_mailauth::dkim::verify::{Bodies, Signature};
+    use pli_mailauth::message::Message;
+    fuzz("mailauth", |bytes| {
+        if let Ok(spf) = pli_mailauth::spf::record::Spf::parse(bytes) {
+            assert!(spf.directives.len() <= bytes.len());
+        }
+        let _ = pli_mailauth::spf::record::parse_explanation(bytes);
+        let _ = pli_mailauth::dmarc::DmarcRecord::parse(bytes);
+        let _ = pli_mailauth::policy::sts::Policy::parse(bytes);
+        for algorithm in [Algorithm::RsaSha256, Algorithm::Ed25519Sha256] {
+            if let Ok(key) = parse(bytes, algorithm) {
+                assert!(!key.verifies(b"never signed", &[0; 64]));
+            }
+        }
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            let _ = pli_mailauth::dns::Zone::parse(text);
+        }
+        let message = Message::parse(bytes);
+        let header: usize = message.fields.iter().map(|field| field.raw.len()).sum();
+        assert!(header + message.body.len() <= bytes.len());
+        let _ = Bodies::of_message(&message);
+        let (_, length) = body_hash(message.body, Canon::Relaxed, Some(7));
+        assert!(length <= message.body.len() as u64 + 2);
+        for field in &message.fields {
+            let mut out = Vec::new();
+            push_field(&mut out, field.raw, Canon::Relaxed);
+            assert!(out.ends_with(b"\r\n") && out.len() <= field.raw.len() + 2);
+            if let Ok(tags) = pli_mailauth::tags::Tags::parse(field.value())
+                && let Ok(signature) = Signature::read(&tags, 1_700_000_000)
+            {
+                let _ = signature.header_data(&message, field.raw);
+            }
+        }
+        if let Some(left) = pli_mailauth::results::without_forged(bytes, "mail.example.org") {
+            assert!(left.len() < bytes.len());
+            assert_eq!(pli_mailauth::results::without_forged(&left, "mail.example.org"), None);
+        }
+    });
+}
