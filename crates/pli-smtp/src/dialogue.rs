@@ -103,7 +103,7 @@ enum Phase {
     /// Greeted, no transaction.
     Ready,
     /// MAIL was accepted.
-    Mail(Transaction),
+    Mail(Box<Transaction>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,7 +238,7 @@ impl Session {
             Asked::Sender => {
                 if reply.is_positive() {
                     let Some(Pending::From(from)) = pending else { return };
-                    self.phase = Phase::Mail(Transaction { from, ..Transaction::default() });
+                    self.phase = Phase::Mail(Box::new(Transaction { from, ..Transaction::default() }));
                 }
                 self.say(&reply);
             }
@@ -728,7 +728,7 @@ impl Session {
             self.answer(reply);
             return None;
         }
-        let Transaction { from, body, .. } = transaction;
+        let Transaction { from, body, .. } = *transaction;
         self.ask(asked, Question::Message { from, body })
     }
 }
