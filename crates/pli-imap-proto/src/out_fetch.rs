@@ -31,6 +31,10 @@ impl Out {
         }
         self.raw(name);
     }
+    /// An item as it was written before, by one of the calls below and without the blank before it.
+    pub fn fetch_again(&mut self, item: &[u8]) {
+        self.item(item);
+    }
     /// FLAGS with the flags as they stand between the parentheses, `\Seen $Junk`.
     pub fn fetch_flags(&mut self, flags: &[u8]) {
         self.item(b"FLAGS (");

@@ -30,6 +30,8 @@ pub struct ImapConfig {
     pub restore_time_zone: chrono_tz::Tz,
     /// RFC 9738: messages that one command may be about; 0: any number, and MESSAGELIMIT is not announced.
     pub message_limit: u32,
+    /// Bytes of answers to FETCH, SORT and THREAD that are kept ready, of all accounts whose sessions last; 0: none.
+    pub list_cache_bytes: u64,
     /// Capabilities that nobody gets.
     pub hidden_capabilities: Vec<String>,
     /// Capabilities that some clients or accounts do not get.
@@ -50,6 +52,7 @@ impl Default for ImapConfig {
             restore: true,
             restore_time_zone: chrono_tz::UTC,
             message_limit: 0,
+            list_cache_bytes: 96 * 1024 * 1024,
             hidden_capabilities: Vec::new(),
             quirks: Vec::new(),
         }

@@ -2,6 +2,7 @@
 //! no command waits for it.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use pli_types::{AccountId, Action};
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
-use crate::limits::{INDEX_BEHIND_MESSAGES, INDEX_REST_MS_MAX};
+use crate::limits::{INDEX_BEHIND_MESSAGES, INDEX_REST_MS_MAX, INDEX_WAY_MS, INDEX_WAY_MS_MAX};
 use crate::message::off_worker;
 use crate::service::ImapService;
 use crate::state::{Open, Place, Selected};
@@ -21,17 +22,43 @@ use crate::state::{Open, Place, Selected};
 pub struct Indexing {
     accounts: Mutex<HashSet<AccountId>>,
     place: Semaphore,
+    /// Commands now that somebody waits for and that read many messages.
+    before: Arc<AtomicUsize>,
 }
 
 impl Default for Indexing {
     fn default() -> Self {
-        Self { accounts: Mutex::default(), place: Semaphore::new(1) }
+        Self { accounts: Mutex::default(), place: Semaphore::new(1), before: Arc::default() }
+    }
+}
+
+/// A command that goes before, until it is dropped.
+pub struct GoesFirst(Arc<AtomicUsize>);
+
+impl Drop for GoesFirst {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Indexing {
     fn enter(&self, account: AccountId) -> bool {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner).insert(account)
+    }
+    /// While a command reads many messages, indexing waits: for a while, since a client may read slowly.
+    pub fn give_way(&self) -> GoesFirst {
+        self.before.fetch_add(1, Ordering::Relaxed);
+        GoesFirst(Arc::clone(&self.before))
+    }
+    async fn wait_behind(&self) {
+        let pause = Duration::from_millis(INDEX_WAY_MS);
+        // A client that has just opened a mailbox is about to ask for its list.
+        tokio::time::sleep(pause).await;
+        let mut waited = pause;
+        while self.before.load(Ordering::Relaxed) > 0 && waited < Duration::from_millis(INDEX_WAY_MS_MAX) {
+            tokio::time::sleep(pause).await;
+            waited = waited.saturating_add(pause);
+        }
     }
     fn leave(&self, account: AccountId) {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner).remove(&account);
@@ -96,6 +123,7 @@ async fn run(service: &ImapService, mail: &Mail) -> Result<u64, StoreError> {
     let mut steps = 0_u64;
     loop {
         let Ok(_place) = service.indexing.place.acquire().await else { return Ok(steps) };
+        service.indexing.wait_behind().await;
         // A session that ended takes its keys with it.
         let (Some(login), Some(keys)) = (mail.login.upgrade(), mail.keys.upgrade()) else { return Ok(steps) };
         let begun = service.clock.monotonic();

@@ -14,6 +14,7 @@
 //! - EXPUNGE is never sent during FETCH, STORE or SEARCH, nor outside a command (RFC 9051 §7.5.1);
 //! - a command uses no action at the gate that its row in the table does not name;
 //! - a message that does not open is served as a placeholder; it ends no session and hides no other message;
+//! - what is kept ready of an account (`listing`) goes with its last session;
 //! - a session that waits holds neither input nor output buffer.
 
 mod answer;
@@ -30,6 +31,7 @@ mod filters;
 mod indexing;
 mod language;
 pub mod limits;
+mod listing;
 mod message;
 mod notify;
 mod others;
@@ -38,6 +40,7 @@ mod pick;
 mod picture;
 mod placeholder;
 pub mod quirks;
+mod records;
 mod saved;
 mod search;
 mod service;

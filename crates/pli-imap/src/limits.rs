@@ -61,6 +61,10 @@ pub const INDEX_ASK_MESSAGES_MIN: u32 = 32;
 pub const INDEX_BEHIND_MESSAGES: u64 = 64;
 /// Between two steps of indexing, as long a rest as the last step took, but no longer than this.
 pub const INDEX_REST_MS_MAX: u64 = 5_000;
+/// Before each step, indexing waits so long, and on while commands read many messages, up to the maximum.
+pub const INDEX_WAY_MS: u64 = 50;
+/// See [`INDEX_WAY_MS`].
+pub const INDEX_WAY_MS_MAX: u64 = 3_000;
 /// Searches of one session that are kept up to date (RFC 5267 §4.3.1). `* NO [NOUPDATE]`.
 pub const CONTEXTS_COUNT_MAX: usize = 10;
 /// Those of them that are sorted.
@@ -83,3 +87,5 @@ pub const FILTER_PASSES_MAX: usize = 4;
 pub const FILTERED_KEYS_COUNT_MAX: usize = 2_000;
 /// RFC 9585 §3: a command that takes longer says so often how far it is.
 pub const PROGRESS_S: u64 = 10;
+/// Messages that an order made before is brought up to date by; with more of them all are compared anew.
+pub const SORT_FRESH_MAX: usize = 64;

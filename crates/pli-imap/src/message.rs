@@ -368,6 +368,10 @@ impl Message<'_> {
         if let Some(block) = summary.header_block() {
             return Ok(pli_mime::header_decoded(block, name));
         }
+        let kind = pli_mime::SectionKind::HeaderFields(vec![name.to_owned()]);
+        if let Some(block) = section_in_summary(summary, &SectionPath { part: Vec::new(), kind }) {
+            return Ok(pli_mime::header_decoded(&block, name));
+        }
         let block = self.bytes(range.start..range.end)?;
         Ok(pli_mime::header_decoded(&block, name))
     }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::budget::Budget;
 use crate::config::ImapConfig;
 use crate::indexing::Indexing;
+use crate::listing::Listings;
 use crate::quirks::Quirks;
 use crate::session::Session;
 use crate::table;
@@ -48,6 +49,7 @@ pub struct ImapService {
     pub(crate) quirks: Quirks,
     pub(crate) appending: Arc<Budget>,
     pub(crate) indexing: Indexing,
+    pub(crate) listings: Listings,
 }
 
 impl ImapService {
@@ -57,7 +59,9 @@ impl ImapService {
         let capabilities = table::Capabilities::new(&config);
         let quirks = Quirks::new(&config.hidden_capabilities, &config.quirks);
         let appending = Budget::new(config.in_flight_bytes_max);
-        Self { config, gate, clock, shutdown, capabilities, quirks, appending, indexing: Indexing::default() }
+        let listings = Listings::new(config.list_cache_bytes);
+        let indexing = Indexing::default();
+        Self { config, gate, clock, shutdown, capabilities, quirks, appending, indexing, listings }
     }
 
     /// Serves one connection until it ends. The stream is inside TLS already where `peer.tls` says so.

@@ -16,6 +16,7 @@ use crate::context;
 use crate::fail::{Fail, Reply, ReplyCode, level, reply};
 use crate::filters;
 use crate::limits::{BAD_COMMANDS_COUNT_MAX, LOGIN_TIMES_MAX, PROGRESS_S};
+use crate::listing::{HELD_MAX, Listing};
 use crate::notify::{self, Notify, Wanted};
 use crate::picture::{Show, write_flag_lines};
 use crate::quirks::{self, Mask};
@@ -56,6 +57,8 @@ pub struct Session {
     pub(crate) turn: Option<Turn>,
     /// RFC 5465: what is told without asking; `None` before any NOTIFY.
     pub(crate) notify: Option<Box<Notify>>,
+    /// What is kept ready of the accounts whose mail it reads lasts as long as the session does.
+    pub(crate) listings: Vec<Arc<Listing>>,
     /// BAD answers in a row.
     bad: u32,
     /// When the session began, by the service's clock.
@@ -111,6 +114,7 @@ impl Session {
             running: (None, Duration::ZERO),
             turn: None,
             notify: None,
+            listings: Vec::new(),
             bad: 0,
             began,
             counts: Counts::default(),
@@ -152,7 +156,7 @@ impl Session {
             Step::More => return Ok(None),
             Step::Command(command) => {
                 // Boxed, so that a session that waits does not hold the space of its largest command.
-                Box::pin(self.command(*command)).await?;
+                Box::pin(self.command(command)).await?;
             }
             Step::Error(error) => self.command_error(&error),
             Step::Continue => self.wire.out.continuation("Go on"),
@@ -264,8 +268,9 @@ impl Session {
     }
 
     /// Runs a command and writes its tagged answer.
-    async fn command(&mut self, command: Command) -> io::Result<()> {
-        let Command { tag, body } = command;
+    async fn command(&mut self, command: Box<Command>) -> io::Result<()> {
+        let Command { tag, body } = *command;
+        let body = Box::new(body);
         let verb = body.verb();
         self.counts.commands = self.counts.commands.saturating_add(1);
         self.running = (Some(tag.clone()), self.service.clock.monotonic());
@@ -282,7 +287,13 @@ impl Session {
                     // What others did is told before this session's own changes are taken for known.
                     Box::pin(notify::tell(self, false)).await.or_else(only_io)?;
                 }
-                let result = self.dispatch(&tag, body).await;
+                // Boxed apart: a session in IDLE holds the space of IDLE only, not of the largest command.
+                let result = if matches!(*body, CommandBody::Idle) {
+                    drop(body);
+                    Box::pin(command::idle::run(self)).await
+                } else {
+                    Box::pin(self.dispatch(&tag, body)).await
+                };
                 if changes_names {
                     notify::forget_own(self).or_else(only_io)?;
                 }
@@ -294,7 +305,7 @@ impl Session {
         match self.turn.take() {
             None => Ok(()),
             // The answer is the last thing that is sent as things were before.
-            Some(turn) => self.wire.turn(turn).await,
+            Some(turn) => Box::pin(self.wire.turn(turn)).await,
         }
     }
 
@@ -466,6 +477,10 @@ impl Session {
     /// Logs, counts and records messages that were found not to open; each comes here once.
     pub(crate) fn tell_damaged(&mut self, action: Action, place: impl Into<Place>, damaged: Vec<(Entry, StoreError)>) {
         let Place { account, mailbox } = place.into();
+        if !damaged.is_empty() {
+            // All answers about a message agree from now on.
+            self.service.listings.forget(account);
+        }
         for (entry, error) in damaged {
             let session = self.info.id;
             error!(%session, %mailbox, uid = %entry.uid, email = %entry.email, %error, "a message is damaged; a placeholder is served");
@@ -607,6 +622,21 @@ impl Session {
         self.service.gate.store().clone()
     }
 
+    /// What is kept ready of the open mailbox's account; nothing of the past.
+    pub(crate) fn listing(&mut self, open: &Open) -> Option<Arc<Listing>> {
+        if open.past.is_some() {
+            return None;
+        }
+        let listing = self.service.listings.of(open.account)?;
+        if !self.listings.iter().any(|held| Arc::ptr_eq(held, &listing)) {
+            if self.listings.len() >= HELD_MAX {
+                self.listings.remove(0);
+            }
+            self.listings.push(Arc::clone(&listing));
+        }
+        Some(listing)
+    }
+
     /// Asks the gate, for an action that the command's row names.
     pub(crate) fn admit(&self, action: Action, target: &Target) -> Result<Permit, Fail> {
         let declared = self.row.is_some_and(|row| match row.need {
@@ -642,8 +672,8 @@ impl Session {
         self.admit(action, &Target::default())
     }
 
-    async fn dispatch(&mut self, tag: &Tag, body: CommandBody) -> Result<Reply, Fail> {
-        match body {
+    async fn dispatch(&mut self, tag: &Tag, body: Box<CommandBody>) -> Result<Reply, Fail> {
+        match *body {
             CommandBody::Capability => command::capability::run(self),
             CommandBody::Noop => Ok(Reply::ok("NOOP done")),
             CommandBody::Logout => command::logout::run(self),
@@ -656,25 +686,25 @@ impl Session {
             CommandBody::Login { user, password } => Box::pin(command::login::run(self, user, password)).await,
             CommandBody::Enable(names) => command::enable::run(self, &names),
             CommandBody::Select { mailbox, read_only, condstore, qresync } => {
-                command::select::run(self, &mailbox, read_only, condstore, qresync).await
+                Box::pin(command::select::run(self, &mailbox, read_only, condstore, qresync)).await
             }
             CommandBody::Create { mailbox, special_use, unknown_use } => {
-                command::create::run(self, mailbox, &special_use, &unknown_use).await
+                Box::pin(command::create::run(self, mailbox, &special_use, &unknown_use)).await
             }
             CommandBody::Delete(mailbox) => command::delete::run(self, &mailbox).await,
             CommandBody::Rename { from, to } => command::rename::run(self, &from, to).await,
             CommandBody::Subscribe(name) => command::subscribe::subscribe(self, name).await,
             CommandBody::Unsubscribe(name) => command::subscribe::unsubscribe(self, name).await,
-            CommandBody::List(list) => command::list::run(self, &list).await,
+            CommandBody::List(list) => Box::pin(command::list::run(self, &list)).await,
             CommandBody::Namespace => command::namespace::run(self),
             CommandBody::Language(ranges) => command::language::run(self, &ranges),
-            CommandBody::Status { mailbox, items } => command::status::run(self, &mailbox, &items).await,
+            CommandBody::Status { mailbox, items } => Box::pin(command::status::run(self, &mailbox, &items)).await,
             CommandBody::Append(prefix) => Box::pin(command::append::whole(self, prefix)).await,
             CommandBody::Idle => command::idle::run(self).await,
             CommandBody::Check => Ok(Reply::ok("CHECK done")),
-            CommandBody::Close => command::close::close(self).await,
+            CommandBody::Close => Box::pin(command::close::close(self)).await,
             CommandBody::Unselect => command::close::unselect(self),
-            CommandBody::Expunge { uids } => command::expunge::run(self, uids).await,
+            CommandBody::Expunge { uids } => Box::pin(command::expunge::run(self, uids)).await,
             CommandBody::Search { uid, mut search } => {
                 self.expand_filters(&mut search)?;
                 Box::pin(command::search::run(self, tag, uid, search)).await
@@ -695,14 +725,14 @@ impl Session {
                 Box::pin(command::thread::run(self, uid, algorithm, search)).await
             }
             CommandBody::Fetch { uid, set, items, changed_since, vanished, partial } => {
-                command::fetch::run(self, uid, &set, items, changed_since, vanished, partial).await
+                Box::pin(command::fetch::run(self, uid, &set, items, changed_since, vanished, partial)).await
             }
             CommandBody::Store { uid, set, action, silent, flags, unchanged_since } => {
                 let change = command::store::Change { action, silent, flags, unchanged_since };
-                command::store::run(self, uid, &set, change).await
+                Box::pin(command::store::run(self, uid, &set, change)).await
             }
-            CommandBody::Copy { uid, set, mailbox } => command::copy::run(self, uid, &set, &mailbox).await,
-            CommandBody::Move { uid, set, mailbox } => command::r#move::run(self, uid, &set, &mailbox).await,
+            CommandBody::Copy { uid, set, mailbox } => Box::pin(command::copy::run(self, uid, &set, &mailbox)).await,
+            CommandBody::Move { uid, set, mailbox } => Box::pin(command::r#move::run(self, uid, &set, &mailbox)).await,
             CommandBody::GetQuota { root } => command::quota::get(self, &root),
             CommandBody::GetQuotaRoot(mailbox) => command::quota::root(self, &mailbox),
             // RFC 9208 §4.1.1
@@ -754,9 +784,12 @@ mod tests {
         let run = |session: Box<Session>| session.run();
         let size = future_bytes(&run);
         assert!(size <= 2048, "{size}");
-        let command = |mut session: Box<Session>, command: Command| async move { session.command(command).await };
+        let command = |mut session: Box<Session>, command: Box<Command>| async move { session.command(command).await };
         let size = future_bytes_of_two(&command);
-        assert!(size <= 4096, "{size}");
+        assert!(size <= 2048, "{size}");
+        let idle = |mut session: Box<Session>| async move { command::idle::run(&mut session).await };
+        let size = future_bytes(&idle);
+        assert!(size <= 1280, "{size}");
     }
 
     fn future_bytes<A, F: Future>(_: &impl Fn(A) -> F) -> usize {

@@ -52,27 +52,25 @@ impl Drop for Tree {
 }
 
 impl Item {
-    /// From the message's fields; `(references, in_reply_to)` as they stand.
-    pub fn new(
-        number: u32,
-        date: i64,
-        (subject, reply): (String, bool),
-        id: &str,
-        (references, in_reply_to): (&str, &str),
-    ) -> Self {
-        let mut ids = message_ids(references);
-        if ids.is_empty() {
-            // RFC 5256 §3 (1): else the first id of In-Reply-To.
-            ids = message_ids(in_reply_to);
-            ids.truncate(1);
-        }
-        let from = ids.len().saturating_sub(REFERENCES_COUNT_MAX);
-        let references = ids.split_off(from);
-        let mut subject = subject;
-        subject.truncate(subject.floor_char_boundary(SUBJECT_BYTES_MAX));
-        subject.shrink_to_fit();
-        Self { number, date, subject, reply, id: message_ids(id).into_iter().next(), references }
+    /// Of a message at a place, from what [`ids_of`] gave.
+    pub fn new(number: u32, date: i64, (subject, reply): (&str, bool), mut ids: impl Iterator<Item = u64>) -> Self {
+        let id = ids.next().and_then(NonZeroU64::new);
+        let subject = subject.get(..subject.floor_char_boundary(SUBJECT_BYTES_MAX)).unwrap_or_default().to_owned();
+        Self { number, date, subject, reply, id, references: ids.filter_map(NonZeroU64::new).collect() }
     }
+}
+
+/// The hash of a message's own id (0: none), and of those it refers to; the fields as they stand.
+pub fn ids_of(id: &str, references: &str, in_reply_to: &str) -> (u64, Vec<u64>) {
+    let mut ids = message_ids(references);
+    if ids.is_empty() {
+        // RFC 5256 §3 (1): else the first id of In-Reply-To.
+        ids = message_ids(in_reply_to);
+        ids.truncate(1);
+    }
+    let from = ids.len().saturating_sub(REFERENCES_COUNT_MAX);
+    let references = ids.split_off(from).into_iter().map(NonZeroU64::get).collect();
+    (message_ids(id).first().map_or(0, |id| id.get()), references)
 }
 
 /// The ids between angle brackets.
@@ -314,7 +312,8 @@ mod tests {
 
     fn item(number: u32, subject: &str, id: &str, references: &str) -> Item {
         let (base, reply) = crate::subject::base_subject(subject);
-        Item::new(number, i64::from(number), (base, reply), id, (references, ""))
+        let (id, references) = super::ids_of(id, references, "");
+        Item::new(number, i64::from(number), (&base, reply), std::iter::once(id).chain(references))
     }
     fn shape(tree: &Tree) -> String {
         let number = tree.number.map_or_else(|| String::from("-"), |n| n.to_string());

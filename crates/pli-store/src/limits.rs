@@ -22,6 +22,10 @@ pub(crate) const OPERATION_ROW_BYTES_MAX: u64 = 256 << 20;
 pub(crate) const CHUNK_BYTES: usize = 64 << 10;
 /// Entries of a mailbox in one row.
 pub(crate) const BLOCK_ENTRIES: u32 = 32;
+/// Rows that an operation on many messages reads at a time before it asks for them one by one.
+pub(crate) const PRELOAD_ROWS: usize = 1024;
+/// Messages from which on those that make them ready divide their work with a helper.
+pub(crate) const PREPARE_SPLIT_MESSAGES: usize = 8;
 /// Rows that the committer keeps decoded bytes of.
 pub(crate) const ROW_CACHE_ROWS: usize = 8192;
 /// Bytes of views that are kept, unless the configuration says otherwise: 32 MiB are a million messages.

@@ -249,13 +249,18 @@ impl Basket {
         let store = session.store();
         let permit = self.leave(session)?;
         let mut prepared = crate::message::off_worker(|| {
-            self.messages
-                .into_iter()
-                .map(|(meta, bytes)| {
-                    let prepared = store.prepare(Bytes::from(bytes))?;
-                    Ok(AppendMessage { prepared, flags: meta.flags, internal_date: meta.internal_date })
-                })
-                .collect::<Result<Vec<_>, StoreError>>()
+            let (metas, raws): (Vec<_>, Vec<_>) =
+                self.messages.into_iter().map(|(meta, bytes)| (meta, Bytes::from(bytes))).unzip();
+            let prepared = store.prepare_all(raws)?.into_iter().zip(metas);
+            Ok::<_, StoreError>(
+                prepared
+                    .map(|(prepared, meta)| AppendMessage {
+                        prepared,
+                        flags: meta.flags,
+                        internal_date: meta.internal_date,
+                    })
+                    .collect::<Vec<_>>(),
+            )
         })?;
         let Appended { uid_validity, uids } = match (self.gone, prepared.len()) {
             (None, _) => store.append(permit, keys, self.mailbox.id, prepared).await?.value,

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use pli_types::{Action, EmailId, FlagSet, ModSeq, Rights, SystemFlag, Uid};
 
 use crate::fail::{Fail, Reply, ReplyCode};
 use crate::limits::{BATCH_MESSAGES, FLUSH_BYTES, HOLE_BYTES, LISTED_MESSAGES, LISTED_MESSAGES_FIRST};
+use crate::listing::{Keeper, lasts};
 use crate::message::{Content, Label, Message, email_id, off_worker};
 use crate::others;
 use crate::pick::{Picked, pick};
@@ -74,6 +76,15 @@ impl Plan {
     const fn is_light(self) -> bool {
         !self.row && !self.summary && !self.dates
     }
+    /// Whether pieces of the answers are worth keeping: there are some, and nothing else must be read for the rest.
+    fn lasts(self, items: &[FetchItem]) -> bool {
+        let lasting = |item: &&FetchItem| {
+            matches!(item, FetchItem::Flags | FetchItem::Uid | FetchItem::ModSeq)
+                || matches!(item, FetchItem::EmailId | FetchItem::ThreadId | FetchItem::SaveDate)
+                || lasts(item)
+        };
+        (self.row || self.summary) && !self.sets_seen && items.iter().all(|item| lasting(&item))
+    }
 }
 
 /// What went wrong with single messages while the others were served.
@@ -82,6 +93,16 @@ struct Trouble {
     gone: bool,
     failed: Option<StoreError>,
     unknown_encoding: bool,
+}
+
+/// What comes of a FETCH as it goes.
+#[derive(Default)]
+struct Course {
+    trouble: Trouble,
+    /// Keeps pieces of the answers for the next who asks.
+    keeper: Option<Keeper>,
+    /// Where they stand in the buffer, of the message that is written.
+    pieces: Vec<Range<usize>>,
 }
 
 pub async fn run(
@@ -129,7 +150,12 @@ pub async fn run(
     }
     let dates = SaveDates::new(reader, open.mailbox, open.picture.last_uid().unwrap_or_default());
     let fetch = Fetch { reader, keys: &open.keys, place: Place::from(&open), items: &items, plan, dates };
-    let trouble = fetch.all(session, &open.picture, &picked, changed_since).await?;
+    let mut course = Course::default();
+    if plan.lasts(&items) {
+        let utf8 = session.wire.out.is_utf8();
+        course.keeper = session.listing(&open).map(|listing| listing.keeper(open.mailbox, &items, utf8));
+    }
+    let trouble = fetch.all(session, &open.picture, &picked, changed_since, course).await?;
     finish(trouble, uid).map(|reply| session.or_limited(reply, lowest))
 }
 
@@ -195,8 +221,9 @@ impl Fetch<'_> {
         picture: &Snapshot,
         picked: &Picked,
         changed_since: Option<ModSeq>,
+        mut course: Course,
     ) -> Result<Trouble, Fail> {
-        let mut trouble = Trouble::default();
+        let _first = (!self.plan.is_light()).then(|| session.service.indexing.give_way());
         let mut printer = FlagPrinter::default();
         let floor = changed_since.unwrap_or_default();
         let mut entries = picked.entries(picture).filter(|(_, entry)| changed_since.is_none() || entry.modseq > floor);
@@ -211,7 +238,10 @@ impl Fetch<'_> {
                 count = count.saturating_mul(2).min(most);
             }
             if batch.is_empty() {
-                return Ok(trouble);
+                if let Some(keeper) = &mut course.keeper {
+                    keeper.finish();
+                }
+                return Ok(course.trouble);
             }
             let seen = if self.plan.sets_seen { self.mark_seen(session, &mut batch).await? } else { BTreeSet::new() };
             // A keyword that another session made meanwhile has its name in the newest picture only.
@@ -227,18 +257,77 @@ impl Fetch<'_> {
                     session.wire.flush_if_full().await?;
                 }
             } else {
-                let emails: Vec<EmailId> = batch.iter().map(|(_, entry)| entry.email).collect();
-                let summaries = self.plan.summary.then_some(self.keys);
-                let listed = off_worker(|| self.reader.list(&emails, summaries))?;
-                for ((number, entry), listed) in batch.iter().zip(listed) {
-                    let told = seen.contains(&entry.uid);
-                    self.one(session, &mut printer, names, (*number, entry, listed), told, &mut trouble).await?;
-                    session.wire.flush_if_full().await?;
-                }
+                self.batch(session, &mut printer, names, &batch, &seen, &mut course).await?;
             }
             // Others get their turn: none of the store's reads above waits.
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Messages whose answers are made of what was kept, or of what the store has.
+    async fn batch(
+        &self,
+        session: &mut Session,
+        printer: &mut FlagPrinter,
+        names: &Snapshot,
+        batch: &[(u32, Entry)],
+        seen: &BTreeSet<Uid>,
+        course: &mut Course,
+    ) -> Result<(), Fail> {
+        let mut is_kept = |entry: &Entry| {
+            let kept = course.keeper.as_mut().is_some_and(|keeper| keeper.has(entry.uid.get()));
+            kept && !self.reader.is_damaged(entry.email)
+        };
+        let emails: Vec<EmailId> =
+            batch.iter().filter(|(_, entry)| !is_kept(entry)).map(|(_, entry)| entry.email).collect();
+        let summaries = self.plan.summary.then_some(self.keys);
+        let mut listed = if emails.is_empty() {
+            Vec::new().into_iter()
+        } else {
+            off_worker(|| self.reader.list(&emails, summaries))?.into_iter()
+        };
+        let mut read = emails.into_iter().peekable();
+        for (number, entry) in batch {
+            let listed = if read.next_if_eq(&entry.email).is_some() { listed.next() } else { None };
+            let kept = listed.is_none() && self.kept(session, printer, names, (*number, entry), course)?;
+            if !kept {
+                let told = seen.contains(&entry.uid);
+                let listed = listed.unwrap_or(Err(StoreError::NoMessage));
+                self.one(session, printer, names, (*number, entry, listed), told, course).await?;
+            }
+            session.wire.flush_if_full().await?;
+        }
+        Ok(())
+    }
+
+    /// Writes an answer of what was kept; false if that is not there.
+    fn kept(
+        &self,
+        session: &mut Session,
+        printer: &mut FlagPrinter,
+        names: &Snapshot,
+        (number, entry): (u32, &Entry),
+        course: &mut Course,
+    ) -> Result<bool, StoreError> {
+        let Some(keeper) = &mut course.keeper else { return Ok(false) };
+        if !keeper.turn_to(entry.uid.get()) {
+            return Ok(false);
+        }
+        let out = &mut session.wire.out;
+        out.fetch_start(number, entry.uid);
+        let mut at = 0_usize;
+        for item in self.items {
+            match item {
+                FetchItem::SaveDate => out.fetch_save_date(self.dates.get(entry.uid)?),
+                item if lasts(item) => {
+                    out.fetch_again(keeper.piece(at));
+                    at = at.saturating_add(1);
+                }
+                item => write_light(out, printer, names, item, entry),
+            }
+        }
+        out.fetch_end();
+        Ok(true)
     }
 
     /// RFC 9051 §6.4.5: reading content sets \Seen; it is committed before the content is sent. What is unseen is asked
@@ -283,7 +372,7 @@ impl Fetch<'_> {
         names: &Snapshot,
         (number, entry, listed): (u32, &Entry, Result<Listed, StoreError>),
         tell_flags: bool,
-        trouble: &mut Trouble,
+        course: &mut Course,
     ) -> Result<(), Fail> {
         // Whatever is wrong with it is looked into again, alone.
         let mut listed = listed.ok();
@@ -292,7 +381,7 @@ impl Fetch<'_> {
             let start = session.wire.out.len();
             let mut sent = false;
             let message = (number, entry, listed.take());
-            let result = self.write(session, printer, names, message, tell_flags, turn, &mut sent, trouble).await;
+            let result = self.write(session, printer, names, message, tell_flags, turn, &mut sent, course).await;
             let error = match result {
                 Ok(()) => return Ok(()),
                 Err(Fail::Store(error)) => error,
@@ -313,7 +402,7 @@ impl Fetch<'_> {
                     Turn::Placeholder
                 }
                 (StoreError::NoMessage, _) => {
-                    trouble.gone = true;
+                    course.trouble.gone = true;
                     return Ok(());
                 }
                 (error, Turn::First) if error.is_damage() => {
@@ -327,7 +416,7 @@ impl Fetch<'_> {
                 }
                 // The rest is served.
                 (error @ (StoreError::Damaged(_) | StoreError::Keys(_) | StoreError::Io(_)), _) => {
-                    trouble.failed = Some(error);
+                    course.trouble.failed = Some(error);
                     return Ok(());
                 }
                 (error, _) => return Err(error.into()),
@@ -352,7 +441,7 @@ impl Fetch<'_> {
         tell_flags: bool,
         turn: Turn,
         sent: &mut bool,
-        trouble: &mut Trouble,
+        course: &mut Course,
     ) -> Result<(), Fail> {
         let keys = self.keys;
         let mut message = match turn {
@@ -366,8 +455,10 @@ impl Fetch<'_> {
         let start = session.wire.out.len();
         session.wire.out.fetch_start(number, entry.uid);
         let begun = session.wire.out.len();
+        course.pieces.clear();
         for item in self.items {
             let out = &mut session.wire.out;
+            let before = out.len();
             match item {
                 FetchItem::SaveDate => out.fetch_save_date(self.dates.get(entry.uid)?),
                 FetchItem::InternalDate => out.fetch_internal_date(message.row.received),
@@ -378,14 +469,14 @@ impl Fetch<'_> {
                 FetchItem::Preview { .. } => message.write_preview(out),
                 FetchItem::BinarySize { part } => match or_nothing(off_worker(|| message.binary(part)), *sent)? {
                     Some(Some(bytes)) => out.fetch_binary_size(part, bytes.len() as u64),
-                    Some(None) => trouble.unknown_encoding = true,
+                    Some(None) => course.trouble.unknown_encoding = true,
                     None => out.fetch_binary_size(part, 0),
                 },
                 FetchItem::Binary { part, partial, .. } => {
                     let bytes = match or_nothing(off_worker(|| message.binary(part)), *sent)? {
                         Some(Some(bytes)) => Some(bytes),
                         Some(None) => {
-                            trouble.unknown_encoding = true;
+                            course.trouble.unknown_encoding = true;
                             None
                         }
                         None => None,
@@ -402,11 +493,24 @@ impl Fetch<'_> {
                 }
                 light => write_light(out, printer, names, light, entry),
             }
+            if lasts(item) {
+                // Without the blank before it.
+                let out = session.wire.out.as_bytes();
+                let blank = usize::from(out.get(before) == Some(&b' '));
+                course.pieces.push(before.saturating_add(blank)..out.len());
+            }
             if session.wire.out.len() >= FLUSH_BYTES {
                 // One message may be asked for many large pieces: they are not heaped up.
                 *sent = true;
                 session.wire.flush_if_full().await?;
             }
+        }
+        if let Some(keeper) = &mut course.keeper
+            && turn == Turn::First
+            && !*sent
+            && !self.reader.is_damaged(entry.email)
+        {
+            keeper.keep_ranges(entry.uid.get(), session.wire.out.as_bytes(), &course.pieces);
         }
         self.write_seen(session, printer, names, entry, tell_flags);
         if !*sent && session.wire.out.len() == begun {

@@ -27,7 +27,8 @@ pub async fn run(session: &mut Session) -> Result<Reply, Fail> {
     loop {
         if session.notify.is_some() {
             // RFC 5465 §4: exactly what NOTIFY asked for.
-            notify::tell(session, true).await?;
+            // Boxed: a session that waits does not hold the space of the messages that NOTIFY may send.
+            Box::pin(notify::tell(session, true)).await?;
         } else {
             session.tell(true);
         }

@@ -1,10 +1,8 @@
 //! STORE and UID STORE. RFC 9051 §6.4.6, RFC 7162 §3.1.3 (UNCHANGEDSINCE).
 
-use std::collections::BTreeSet;
-
 use pli_imap_proto::{Code, MessageSet, StoreAction};
 use pli_store::{Entry, FlagMode, Flagged, Snapshot};
-use pli_types::{Action, FlagSet, ModSeq, Rights, SystemFlag, Uid};
+use pli_types::{Action, FlagSet, ModSeq, Rights, SystemFlag};
 
 use crate::fail::{Fail, Reply, ReplyCode};
 use crate::pick::{Picked, pick};
@@ -106,11 +104,11 @@ async fn echo(
     flagged: &Flagged,
 ) -> Result<(), Fail> {
     let enabled = session.enabled;
-    let done: BTreeSet<Uid> = flagged.uids.iter().copied().collect();
     let Some(selected) = session.selected() else { return Ok(()) };
     let newest = selected.current.borrow().clone();
     let mask = word(&newest, &change.flags);
-    let own = |entry: &Entry| done.contains(&entry.uid);
+    // The store's answer is in the order of UIDs.
+    let own = |entry: &Entry| flagged.uids.binary_search(&entry.uid).is_ok();
     // Silent says nothing of flags that are as the client asked; if another session changed them too, it is told.
     let expected = |entry: &Entry| {
         let old = before.by_uid(entry.uid).map_or(0, |old| old.flags);
@@ -141,7 +139,7 @@ async fn echo(
         return Ok(());
     };
     let mut printer = FlagPrinter::default();
-    for (number, entry) in picked.entries(&picture).filter(|(_, entry)| done.contains(&entry.uid)) {
+    for (number, entry) in picked.entries(&picture).filter(|(_, entry)| own(entry)) {
         write_flags(&mut session.wire.out, &mut printer, enabled, &picture, number, &entry, (uid, Show::Flags));
         session.wire.flush_if_full().await?;
     }

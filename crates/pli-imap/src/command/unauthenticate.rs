@@ -17,6 +17,7 @@ pub fn run(session: &mut Session) -> Reply {
     session.enabled = Enabled::default();
     session.look_up_mask();
     session.notify = None;
+    session.listings = Vec::new();
     session.wire.out.set_uid_only(false);
     session.counts = Counts::default();
     session.began = session.service.clock.monotonic();

@@ -61,7 +61,7 @@ pub(super) fn next_uid(mailbox: &mut Mailbox) -> Result<Uid> {
 }
 
 impl Txn<'_> {
-    /// Enters a message: message row, entry, counts, quota. Neither mailbox nor state are put.
+    /// Enters a message: message row, counts, quota. Neither its entry nor mailbox nor state are put.
     fn enter(
         &mut self,
         account: AccountId,
@@ -69,7 +69,7 @@ impl Txn<'_> {
         mailbox: &mut Mailbox,
         modseq: ModSeq,
         new: &NewEntry,
-    ) -> Result<Uid> {
+    ) -> Result<Entry> {
         charge(state, new.size)?;
         state.next_email = state.next_email.saturating_add(1);
         let email = EmailId::new(state.next_email);
@@ -78,10 +78,9 @@ impl Txn<'_> {
         let row =
             MessageRow { body: new.body, size: new.size, received: new.received, thread: 0, refs: 1, wrap: new.wrap };
         self.put(keys::message(account, email), &row);
-        self.append_entry(mailbox.id, Entry { uid, email, modseq, flags })?;
         count(mailbox, flags, new.size, true);
         mailbox.highest_modseq = modseq;
-        Ok(uid)
+        Ok(Entry { uid, email, modseq, flags })
     }
 
     /// APPEND and MULTIAPPEND: all or nothing (RFC 3502 §6.3.11).
@@ -95,12 +94,14 @@ impl Txn<'_> {
         let mut state = self.state(account)?;
         let mut row = self.mailbox(account, mailbox)?;
         let modseq = Self::next_modseq(&mut state);
-        let mut uids = Vec::with_capacity(entries.len());
+        let mut entered = Vec::with_capacity(entries.len());
         for (entry, mut body) in entries.iter().zip(bodies) {
-            uids.push(self.enter(account, &mut state, &mut row, modseq, entry)?);
+            entered.push(self.enter(account, &mut state, &mut row, modseq, entry)?);
             body.messages = 1;
             self.put(keys::body(entry.body), &body);
         }
+        self.append_entries(mailbox, &entered)?;
+        let uids: Vec<Uid> = entered.iter().map(|entry| entry.uid).collect();
         if !uids.is_empty() {
             self.put_mailbox(&row);
             self.put_state(account, &state);
@@ -137,7 +138,9 @@ impl Txn<'_> {
                 wrap: place.wrap,
                 flags: place.flags,
             };
-            let uid = self.enter(place.account, &mut state, &mut mailbox, modseq, &new)?;
+            let entry = self.enter(place.account, &mut state, &mut mailbox, modseq, &new)?;
+            self.append_entry(mailbox.id, entry)?;
+            let uid = entry.uid;
             body.messages = body.messages.saturating_add(1);
             self.put_mailbox(&mailbox);
             self.put_state(place.account, &state);

@@ -1,13 +1,11 @@
 //! COPY and MOVE: rows only, no body is touched.
 
-use std::collections::BTreeSet;
-
 use pli_types::{AccountId, MailboxId, SystemFlag, Uid, UidValidity};
 
 use super::append::next_uid;
 use super::{By, Result, count, translate};
 use crate::error::StoreError;
-use crate::limits::MESSAGE_COPIES_MAX;
+use crate::limits::{MESSAGE_COPIES_MAX, PRELOAD_ROWS};
 use crate::rows::keys;
 use crate::txn::Txn;
 use crate::view::Entry;
@@ -26,8 +24,7 @@ impl Txn<'_> {
         let mut state = self.state(account)?;
         let mut source = self.mailbox(account, from)?;
         let mut target = self.mailbox(account, to)?;
-        let sorted: Option<Vec<Uid>> =
-            uids.map(|uids| uids.iter().copied().collect::<BTreeSet<_>>().into_iter().collect());
+        let sorted: Option<Vec<Uid>> = uids.map(super::ascending);
         let entries = self.entries(from, sorted.as_deref())?;
         if entries.is_empty() {
             return Ok((target.uid_validity, Vec::new()));
@@ -35,7 +32,11 @@ impl Txn<'_> {
         let modseq = Self::next_modseq(&mut state);
         let mut copied = Vec::with_capacity(entries.len());
         let mut sizes = Vec::with_capacity(entries.len());
-        for entry in &entries {
+        let mut added = Vec::with_capacity(entries.len());
+        for (place, entry) in entries.iter().enumerate() {
+            if place.is_multiple_of(PRELOAD_ROWS) {
+                self.preload_messages(account, entries.get(place..).unwrap_or_default())?;
+            }
             let key = keys::message(account, entry.email);
             let message = self.message_or_lost(&key)?;
             if let Some(mut message) = message.filter(|_| !is_move) {
@@ -53,11 +54,12 @@ impl Txn<'_> {
             let kept = if by.person.is_some() { by.may() | SystemFlag::Seen.bit() } else { by.may() };
             let flags = translate(entry.flags & kept, &source, &mut target)?;
             let uid = next_uid(&mut target)?;
-            self.append_entry(to, Entry { uid, email: entry.email, modseq, flags })?;
+            added.push(Entry { uid, email: entry.email, modseq, flags });
             count(&mut target, flags, size, true);
             copied.push((entry.uid, uid));
             sizes.push((*entry, size));
         }
+        self.append_entries(to, &added)?;
         target.highest_modseq = modseq;
         self.carry_seen(from, to, &copied, modseq, by)?;
         if is_move {

@@ -1,13 +1,12 @@
 //! EXPUNGE: entries go, messages with their last entry, bodies with their last message.
 
-use std::collections::BTreeSet;
-
 use pli_types::{AccountId, ByteCount, MailboxId, SystemFlag, Uid};
 
 use super::{Result, count};
 use crate::error::StoreError;
+use crate::limits::PRELOAD_ROWS;
 use crate::rows::mail::{AccountState, MessageRow};
-use crate::rows::{Key, keys};
+use crate::rows::{Key, Table, keys};
 use crate::txn::Txn;
 use crate::view::Entry;
 
@@ -22,6 +21,23 @@ impl Txn<'_> {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Reads the rows of the first of these messages, which are about to be asked for.
+    pub(super) fn preload_messages(&mut self, account: AccountId, entries: &[Entry]) -> Result<()> {
+        let ids = entries.iter().take(PRELOAD_ROWS).map(|entry| entry.email.get()).collect();
+        self.preload(&keys::messages(account), ids)
+    }
+
+    /// And those of their bodies.
+    fn preload_bodies(&mut self, account: AccountId, entries: &[Entry]) -> Result<()> {
+        let mut ids = Vec::new();
+        for entry in entries.iter().take(PRELOAD_ROWS) {
+            if let Ok(Some(message)) = self.load::<MessageRow>(&keys::message(account, entry.email)) {
+                ids.push(message.body.get());
+            }
+        }
+        self.preload(&Key::new(Table::Body), ids)
     }
 
     /// One entry less of a message. Returns its size.
@@ -51,13 +67,13 @@ impl Txn<'_> {
         if self.mailbox(account, mailbox)?.deleted == 0 {
             return Ok(Vec::new());
         }
-        let sorted: Option<Vec<Uid>> = only.map(|uids| uids.into_iter().collect::<BTreeSet<_>>().into_iter().collect());
+        let sorted: Option<Vec<Uid>> = only.map(|uids| super::ascending(&uids));
         self.expunge_those(account, mailbox, sorted.as_deref(), |entry| entry.flags & SystemFlag::Deleted.bit() != 0)
     }
 
     /// Removes messages, whatever their flags; returns those that were there.
     pub(crate) fn remove_all(&mut self, account: AccountId, mailbox: MailboxId, uids: Vec<Uid>) -> Result<Vec<Uid>> {
-        let sorted: Vec<Uid> = uids.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+        let sorted = super::ascending(&uids);
         self.expunge_those(account, mailbox, Some(&sorted), |_| true)
     }
 
@@ -88,7 +104,11 @@ impl Txn<'_> {
             return Ok(Vec::new());
         }
         let modseq = Self::next_modseq(&mut state);
-        for entry in &gone {
+        for (place, entry) in gone.iter().enumerate() {
+            if place.is_multiple_of(PRELOAD_ROWS) {
+                self.preload_messages(account, gone.get(place..).unwrap_or_default())?;
+                self.preload_bodies(account, gone.get(place..).unwrap_or_default())?;
+            }
             let size = self.release_entry(account, &mut state, *entry)?;
             count(&mut row, entry.flags, size, false);
         }

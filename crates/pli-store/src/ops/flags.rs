@@ -1,7 +1,5 @@
 //! STORE.
 
-use std::collections::BTreeSet;
-
 use pli_types::{AccountId, FlagSet, MailboxId, ModSeq, SystemFlag, Uid};
 
 use super::{By, Result, keyword_bits};
@@ -41,7 +39,7 @@ impl Txn<'_> {
         // A keyword that the mailbox does not know cannot be removed from a message.
         let bits = flags.system | keyword_bits(&mut row, &flags.keywords, mode != FlagMode::Remove)?;
         let modseq = Self::next_modseq(&mut state);
-        let sorted: Vec<Uid> = uids.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        let sorted = super::ascending(uids);
         let marked = match by.person {
             Some(person) => self.seen_of(mailbox, person, &sorted)?,
             None => std::collections::BTreeMap::new(),

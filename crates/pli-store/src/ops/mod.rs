@@ -23,7 +23,7 @@ pub(crate) use append::{Envelope, LocalPlace, NewEntry, RemotePlace};
 pub(crate) use flags::Change;
 pub(crate) use past::{PastEntry, PastMailbox};
 
-use pli_types::{AccountId, Action, FlagSet, Keyword, MailboxId, Rights, SystemFlag};
+use pli_types::{AccountId, Action, FlagSet, Keyword, MailboxId, Rights, SystemFlag, Uid};
 
 use crate::error::StoreError;
 use crate::model::Mailbox;
@@ -93,6 +93,14 @@ impl By {
         }
         seen
     }
+}
+
+/// UIDs in order, each once.
+fn ascending(uids: &[Uid]) -> Vec<Uid> {
+    let mut sorted = uids.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    sorted
 }
 
 /// Bit of the first keyword in a flag word.
