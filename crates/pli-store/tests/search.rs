@@ -187,7 +187,7 @@ async fn words_are_not_on_the_disk_and_a_damaged_segment_covers_nothing() {
     }
     let log = |disk: &pli_io::sim::SimDisk| {
         let files = disk.files();
-        let newest = files.into_iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "seg")).next_back();
+        let newest = files.into_iter().rfind(|(path, _)| path.extension().is_some_and(|e| e == "seg"));
         let mut bytes = newest.unwrap().1;
         // The zeros that are written ahead.
         bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
