@@ -288,11 +288,9 @@ impl Session {
                     Box::pin(notify::tell(self, false)).await.or_else(only_io)?;
                 }
                 // Boxed apart: a session in IDLE holds the space of IDLE only, not of the largest command.
-                let result = if matches!(*body, CommandBody::Idle) {
-                    drop(body);
-                    Box::pin(command::idle::run(self)).await
-                } else {
-                    Box::pin(self.dispatch(&tag, body)).await
+                let result = match *body {
+                    CommandBody::Idle => Box::pin(command::idle::run(self)).await,
+                    _ => Box::pin(self.dispatch(&tag, body)).await,
                 };
                 if changes_names {
                     notify::forget_own(self).or_else(only_io)?;
