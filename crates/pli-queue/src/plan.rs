@@ -1,6 +1,6 @@
 //! What is to be tried when and where: pure, time comes in.
 //!
-//! The queue in memory, 100 bytes a recipient. Each destination has its own order of dues and its own number of
+//! The queue in memory: ids and dues. Each destination has its own order of dues and its own number of
 //! connections, which grows while it takes mail and falls when it does not; one that does not answer at all is
 //! frozen, with a back-off, and what is due for it meanwhile is put off without being tried. So a destination can
 //! keep nobody waiting but itself.

@@ -235,7 +235,10 @@ impl QueueRunner {
     /// A report to a sender who did not send it is spam that we send. What nobody here submitted, and what our own checks
     /// at its arrival found forged, is not reported.
     fn is_backscatter(&self, row: &QueueRow, to: &Address, message: &[u8]) -> bool {
-        if row.submitter.is_some() || matches!(self.gate.route(to), Ok(Way::To { .. })) {
+        // An address of SRS is ours and leads to whoever the message said it was from.
+        let ours =
+            || matches!(self.gate.route(to), Ok(Way::To { .. })) && !self.gate.is_for_bounces(to).unwrap_or(true);
+        if row.submitter.is_some() || ours() {
             return false;
         }
         forged(message, &self.hostname)

@@ -10,8 +10,8 @@ use memchr::memchr;
 use pli_net::{ClientTls, Connection};
 use pli_types::{Address, EnvelopeParameters, Ret};
 use smtp_proto::{
-    AUTH_LOGIN, AUTH_PLAIN, EXT_8BIT_MIME, EXT_CHUNKING, EXT_DSN, EXT_PIPELINING, EXT_REQUIRE_TLS, EXT_SIZE,
-    EXT_SMTP_UTF8, EXT_START_TLS, EhloResponse,
+    AUTH_LOGIN, AUTH_PLAIN, EXT_8BIT_MIME, EXT_CHUNKING, EXT_DSN, EXT_PIPELINING, EXT_SIZE, EXT_SMTP_UTF8,
+    EXT_START_TLS, EhloResponse,
 };
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -335,9 +335,10 @@ impl Session {
             let text = format!("the message is larger than the {} bytes that the other server takes", self.size_limit);
             return Some(Reason::new("5.3.4", text).at(&self.host));
         }
-        // RFC 8689 §4.2.1: 5.7.30, and the message goes no further.
-        if envelope.parameters.iter().any(|p| p.mail.require_tls) && !self.offers(EXT_REQUIRE_TLS) {
-            let text = "the message demands TLS all the way, and the other server does not promise it (REQUIRETLS)";
+        // RFC 8689 §4.2.1: 5.7.30, and the message goes no further. Nobody has proved who he is here: certificates are not
+        // looked at.
+        if envelope.parameters.iter().any(|p| p.mail.require_tls) {
+            let text = "the message demands TLS all the way, and no other server can prove itself yet (REQUIRETLS)";
             return Some(Reason::new("5.7.30", text).at(&self.host));
         }
         // RFC 6531 §3.2
@@ -373,9 +374,6 @@ impl Session {
                 if let Some(envid) = first.mail.envid.as_deref().filter(|text| is_word(text)) {
                     command.push_str(&format!(" ENVID={envid}"));
                 }
-            }
-            if first.mail.require_tls {
-                command.push_str(" REQUIRETLS");
             }
         }
         command.push_str("\r\n");

@@ -23,7 +23,8 @@ pub enum Extension {
     BinaryMime,
     /// DSN
     Dsn,
-    /// REQUIRETLS
+    /// REQUIRETLS. In no row: a server that passes mail on cannot prove itself to us yet, by MTA-STS or DANE. Rows that
+    /// have it go nowhere without.
     RequireTls,
     /// LIMITS
     Limits,
@@ -50,7 +51,6 @@ enum Doors {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
     Always,
-    InTls,
     InTheClear,
     /// Inside TLS, before somebody has logged in.
     BeforeLogin,
@@ -78,7 +78,7 @@ const fn row(
 }
 
 /// In the order of EHLO.
-const TABLE: [Row; 15] = [
+const TABLE: [Row; 14] = [
     row(
         Extension::Pipelining,
         "PIPELINING",
@@ -121,14 +121,6 @@ const TABLE: [Row; 15] = [
         Doors::All,
         When::Always,
         "`RET`, `ENVID`, `NOTIFY`, `ORCPT` go into the queue's row and on to the next server",
-    ),
-    row(
-        Extension::RequireTls,
-        "REQUIRETLS",
-        "8689",
-        Doors::All,
-        When::InTls,
-        "mail that goes on leaves over TLS that has proved itself, to servers that promise the same",
     ),
     row(Extension::Limits, "LIMITS", "9422", Doors::All, When::Always, "`RCPTMAX`"),
     row(
@@ -189,7 +181,6 @@ impl Row {
         self.doors.are(at.role)
             && match self.when {
                 When::Always => true,
-                When::InTls => at.tls,
                 When::InTheClear => at.starttls && !at.tls,
                 When::BeforeLogin => at.tls && !at.authenticated,
             }
@@ -217,7 +208,6 @@ pub fn markdown() -> String {
         };
         let when = match row.when {
             When::Always => "",
-            When::InTls => ", inside TLS",
             When::InTheClear => ", before TLS",
             When::BeforeLogin => ", inside TLS, before login",
         };
