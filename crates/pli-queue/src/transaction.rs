@@ -363,17 +363,15 @@ impl Session {
         if envelope.smtputf8 {
             command.push_str(" SMTPUTF8");
         }
-        if let Some(first) = envelope.parameters.first() {
-            if self.offers(EXT_DSN) {
-                // RFC 3461 §4.3, §4.4
-                match first.mail.ret {
-                    Some(Ret::Full) => command.push_str(" RET=FULL"),
-                    Some(Ret::Headers) => command.push_str(" RET=HDRS"),
-                    None => {}
-                }
-                if let Some(envid) = first.mail.envid.as_deref().filter(|text| is_word(text)) {
-                    command.push_str(&format!(" ENVID={envid}"));
-                }
+        if let Some(first) = envelope.parameters.first().filter(|_| self.offers(EXT_DSN)) {
+            // RFC 3461 §4.3, §4.4
+            match first.mail.ret {
+                Some(Ret::Full) => command.push_str(" RET=FULL"),
+                Some(Ret::Headers) => command.push_str(" RET=HDRS"),
+                None => {}
+            }
+            if let Some(envid) = first.mail.envid.as_deref().filter(|text| is_word(text)) {
+                command.push_str(&format!(" ENVID={envid}"));
             }
         }
         command.push_str("\r\n");
